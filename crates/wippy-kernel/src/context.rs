@@ -1,0 +1,136 @@
+//! What a running process holds of the kernel: itself.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context as Poller, Poll};
+use std::time::Duration;
+
+use wippy_model::{Context, EntryId, Event, Message, Pid};
+
+use crate::mailbox::{Lane, Received};
+use crate::process::{ProcessShared, SIGNAL_CANCEL, SIGNAL_TERMINATE};
+use crate::{HostSpec, Kernel};
+
+/// A process's own view of the kernel. Cheap to clone; the engine keeps one in its state.
+#[derive(Clone)]
+pub struct ProcessContext(Arc<ProcessShared>);
+
+impl ProcessContext {
+    pub(crate) fn new(shared: Arc<ProcessShared>) -> Self {
+        Self(shared)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<ProcessShared> {
+        &self.0
+    }
+
+    /// Its name.
+    pub fn pid(&self) -> &Pid {
+        &self.0.pid
+    }
+
+    /// The entry it runs.
+    pub fn entry(&self) -> &EntryId {
+        &self.0.entry
+    }
+
+    /// The host that runs it.
+    pub fn host(&self) -> &HostSpec {
+        &self.0.host.spec
+    }
+
+    /// Principal, values, trace and deadline it was spawned with.
+    pub fn context(&self) -> &Context {
+        &self.0.context
+    }
+
+    /// The kernel, while it is there.
+    pub fn kernel(&self) -> Option<Kernel> {
+        self.0.host.kernel.upgrade().map(Kernel::from_inner)
+    }
+
+    /// Whether a busy guest has used up its time slice, or shall end. An engine's
+    /// preemption check asks this and yields.
+    pub fn slice_is_over(&self) -> bool {
+        let now = self.0.host.started.elapsed().as_nanos() as u64;
+        let used = now.saturating_sub(self.0.slice_start_ns.load(Relaxed));
+        self.must_end() || used >= self.0.host.spec.slice.as_nanos() as u64
+    }
+
+    /// Whether the process was told to end at once.
+    pub fn must_end(&self) -> bool {
+        self.0.signalled(SIGNAL_TERMINATE)
+    }
+
+    /// Whether somebody asked the process to end.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.signalled(SIGNAL_CANCEL)
+    }
+
+    /// How long the current slice has run.
+    pub fn slice_used(&self) -> Duration {
+        let now = self.0.host.started.elapsed().as_nanos() as u64;
+        Duration::from_nanos(now.saturating_sub(self.0.slice_start_ns.load(Relaxed)))
+    }
+
+    /// Sets the memory gauge.
+    pub fn set_memory_bytes(&self, bytes: u64) {
+        self.0.memory_bytes.store(bytes, Relaxed);
+    }
+
+    /// The next message or event, in order of arrival.
+    pub async fn receive(&self) -> Received {
+        self.0.mailbox.receive(Lane::Both).await
+    }
+
+    /// The next message.
+    pub async fn receive_message(&self) -> Message {
+        loop {
+            if let Received::Message(message) = self.0.mailbox.receive(Lane::Messages).await {
+                return message;
+            }
+        }
+    }
+
+    /// The next event.
+    pub async fn receive_event(&self) -> Event {
+        loop {
+            if let Received::Event(event) = self.0.mailbox.receive(Lane::Events).await {
+                return event;
+            }
+        }
+    }
+
+    /// Polls for the next message or event.
+    pub fn poll_receive(&self, poller: &mut Poller<'_>) -> Poll<Received> {
+        self.0.mailbox.poll_receive(Lane::Both, poller)
+    }
+
+    /// Polls for the next message.
+    pub fn poll_message(&self, poller: &mut Poller<'_>) -> Poll<Message> {
+        match self.0.mailbox.poll_receive(Lane::Messages, poller) {
+            Poll::Ready(Received::Message(message)) => Poll::Ready(message),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Polls for the next event.
+    pub fn poll_event(&self, poller: &mut Poller<'_>) -> Poll<Event> {
+        match self.0.mailbox.poll_receive(Lane::Events, poller) {
+            Poll::Ready(Received::Event(event)) => Poll::Ready(event),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// The next message or event, if one waits.
+    pub fn try_receive(&self) -> Option<Received> {
+        self.0.mailbox.try_receive(Lane::Both)
+    }
+}
+
+impl fmt::Debug for ProcessContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProcessContext({:?})", self.0)
+    }
+}

@@ -1,0 +1,405 @@
+//! The kernel: units, hosts and processes of one node, and the way of one spawn.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::time::timeout;
+use wippy_model::{Context, EntryId, Error, Exit, Home, Message, Pid, Result, Value};
+
+use crate::host::Host;
+use crate::mailbox::{self, Mailbox};
+use crate::process::{self, ProcessShared};
+use crate::table::Table;
+use crate::task::ProcessTask;
+use crate::{
+    Authorizer, ExitWatch, HostSpec, Loader, Prepare, ProcessContext, ProcessInfo, Unit, Watcher,
+};
+
+/// One node: its units, hosts and processes. Cheap to clone.
+#[derive(Clone)]
+pub struct Kernel(Arc<Inner>);
+
+/// How a kernel is made.
+pub struct KernelOptions {
+    /// The node's name, the first part of its PIDs.
+    pub node: Box<str>,
+    /// Tells this start of the node from all others.
+    pub incarnation: u64,
+    /// Who decides on permissions; without one everything is allowed.
+    pub authorizer: Option<Box<dyn Authorizer>>,
+}
+
+impl Default for KernelOptions {
+    /// The node `local`, its incarnation taken from the clock.
+    fn default() -> Self {
+        let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        Self {
+            node: "local".into(),
+            incarnation: since_epoch.as_nanos() as u64,
+            authorizer: None,
+        }
+    }
+}
+
+/// What to spawn, where, and on whose behalf.
+#[derive(Debug)]
+pub struct SpawnRequest {
+    /// The entry to run.
+    pub unit: EntryId,
+    /// The host to run it on.
+    pub host: EntryId,
+    /// Its arguments.
+    pub args: Vec<Value>,
+    /// Principal, values, trace and deadline.
+    pub context: Context,
+    /// Who hears of the exit: in place before any of its code runs.
+    pub watcher: Option<Watcher>,
+}
+
+impl SpawnRequest {
+    /// A request with an empty context and no watcher.
+    pub fn new(unit: EntryId, host: EntryId, args: Vec<Value>) -> Self {
+        Self { unit, host, args, context: Context::default(), watcher: None }
+    }
+}
+
+type Units = HashMap<EntryId, Arc<UnitSlot>>;
+type Hosts = HashMap<EntryId, Arc<Host>>;
+
+/// A unit that is loaded when it is first needed. Its outcome is kept, errors too: the
+/// bytes are pinned by their hash, so loading again could only fail again.
+struct UnitSlot {
+    id: EntryId,
+    loader: Loader,
+    loaded: OnceLock<Result<Arc<dyn Unit>>>,
+    /// Held while it loads, so that many spawns load once.
+    loading: tokio::sync::Mutex<()>,
+}
+
+pub(crate) struct Inner {
+    node: Box<str>,
+    incarnation: u64,
+    authorizer: Option<Box<dyn Authorizer>>,
+    units: ArcSwap<Units>,
+    hosts: ArcSwap<Hosts>,
+    /// Serialises changes of units and hosts; readers never take it.
+    registering: Mutex<()>,
+    table: Arc<Table>,
+    serial: AtomicU64,
+    stopping: AtomicBool,
+}
+
+impl Kernel {
+    /// A kernel without units and hosts.
+    pub fn new(options: KernelOptions) -> Self {
+        Self(Arc::new(Inner {
+            node: options.node,
+            incarnation: options.incarnation,
+            authorizer: options.authorizer,
+            units: ArcSwap::default(),
+            hosts: ArcSwap::default(),
+            registering: Mutex::new(()),
+            table: Arc::new(Table::new()),
+            serial: AtomicU64::new(1),
+            stopping: AtomicBool::new(false),
+        }))
+    }
+
+    pub(crate) fn from_inner(inner: Arc<Inner>) -> Self {
+        Self(inner)
+    }
+
+    /// Registers a host. One of the same name is replaced for new spawns.
+    pub fn add_host(&self, spec: HostSpec) {
+        let home = Home {
+            node: self.0.node.clone(),
+            incarnation: self.0.incarnation,
+            host: spec.id.clone(),
+        };
+        let id = spec.id.clone();
+        let host = Host::new(spec, home, self.0.table.clone(), Arc::downgrade(&self.0));
+        let _registering = self.0.registering.lock();
+        let mut hosts = Hosts::clone(&self.0.hosts.load());
+        hosts.insert(id, Arc::new(host));
+        self.0.hosts.store(Arc::new(hosts));
+    }
+
+    /// Registers a unit that is loaded when it is first needed. One of the same name is
+    /// replaced for new spawns; running processes keep theirs.
+    pub fn add_unit(&self, id: EntryId, loader: Loader) {
+        let slot = UnitSlot {
+            id: id.clone(),
+            loader,
+            loaded: OnceLock::new(),
+            loading: tokio::sync::Mutex::new(()),
+        };
+        let _registering = self.0.registering.lock();
+        let mut units = Units::clone(&self.0.units.load());
+        units.insert(id, Arc::new(slot));
+        self.0.units.store(Arc::new(units));
+    }
+
+    /// The unit of an entry, loaded if it was not yet.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when there is none of that name, else what its loading gave.
+    pub async fn unit(&self, id: &EntryId) -> Result<Arc<dyn Unit>> {
+        let slot = self.slot(id)?;
+        match slot.loaded.get() {
+            Some(loaded) => loaded.clone(),
+            None => slot.load().await,
+        }
+    }
+
+    fn slot(&self, id: &EntryId) -> Result<Arc<UnitSlot>> {
+        self.0.units.load().get(id).cloned().ok_or_else(|| {
+            Error::not_found(format!(
+                "there is no process entry {id}: check the ID, `wippy check` lists the entries"
+            ))
+        })
+    }
+
+    fn host(&self, id: &EntryId) -> Result<Arc<Host>> {
+        let hosts = self.0.hosts.load();
+        hosts.get(id).cloned().ok_or_else(|| {
+            let mut known: Vec<&str> = hosts.keys().map(EntryId::as_str).collect();
+            known.sort_unstable();
+            let known = if known.is_empty() { "there is none".to_owned() } else { known.join(", ") };
+            Error::not_found(format!("there is no process host {id}; hosts: {known}"))
+        })
+    }
+
+    /// Spawns a process: permission, unit, arguments, admission, then PID, mailbox, table
+    /// and watcher, and only then its task. A failure leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the request: `NotFound`, `Invalid`, `PermissionDenied`, or
+    /// `Unavailable` (retryable) when the host is full or the node stops.
+    pub async fn spawn(&self, request: SpawnRequest) -> Result<Pid> {
+        let SpawnRequest { unit, host, args, context, watcher } = request;
+        if self.0.stopping.load(Ordering::Acquire) {
+            return Err(Error::unavailable(format!("cannot spawn {unit}: the node is stopping")));
+        }
+        self.allow(&context, "process.spawn", unit.as_str())?;
+        self.allow(&context, "process.host", host.as_str())?;
+        let host = self.host(&host)?;
+        let unit_id = unit;
+        let unit = self.unit(&unit_id).await?;
+        let prepare = Prepare { args, host: &host.spec, context: &context };
+        let process = unit.prepare(prepare)?;
+        let handle = host.handle()?;
+        if let Some(Watcher::Process(watcher)) = &watcher {
+            watcher.shared().mailbox.reserve_event()?;
+        }
+        if let Err(full) = host.admit() {
+            if let Some(Watcher::Process(watcher)) = &watcher {
+                watcher.shared().mailbox.release_event();
+            }
+            return Err(full.context(format_args!("cannot spawn {unit_id}")));
+        }
+        let limits = unit.limits();
+        let serial = self.0.serial.fetch_add(1, Ordering::Relaxed);
+        let pid = Pid::new(host.home.clone(), serial);
+        let shared = Arc::new(ProcessShared::new(
+            pid.clone(),
+            unit_id,
+            host.clone(),
+            context,
+            Mailbox::new(limits.mailbox),
+            watcher,
+        ));
+        // The table first: code that runs at once on another worker may look itself up.
+        self.0.table.insert(shared.clone());
+        let task = ProcessTask::new(shared, process, limits.execution_max);
+        drop(handle.spawn(task));
+        Ok(pid)
+    }
+
+    /// Spawns a process and watches it from outside.
+    ///
+    /// # Errors
+    ///
+    /// As [`Kernel::spawn`].
+    pub async fn spawn_watched(&self, mut request: SpawnRequest) -> Result<(Pid, ExitWatch)> {
+        let (watcher, watch) = Watcher::native();
+        request.watcher = Some(watcher);
+        Ok((self.spawn(request).await?, watch))
+    }
+
+    /// Sends a message from a process, or from outside of any.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when the target is gone, `Unavailable` (retryable) when its mailbox is
+    /// full, `ResourceExhausted` when the message is larger than one may be.
+    pub fn send(&self, target: &Pid, message: Message) -> Result<()> {
+        self.allow(&message.context, "process.send", target.host().as_str())?;
+        if let Some(handle) = message.payloads.iter().find_map(Value::holds_handle) {
+            return Err(Error::invalid(format!(
+                "a handle of {} cannot leave its process in a message",
+                handle.name
+            )));
+        }
+        self.find(target)
+            .ok_or_else(mailbox::gone)
+            .and_then(|process| process.mailbox.push_message(message))
+            .map_err(|error| error.context(format_args!("cannot send to {target}")))
+    }
+
+    /// Ends a process now, in the middle of a busy loop or a host call too.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when it is gone already.
+    pub fn terminate(&self, target: &Pid) -> Result<()> {
+        self.find(target).ok_or_else(mailbox::gone)?.terminate();
+        Ok(())
+    }
+
+    /// Asks a process to end; it is ended when `within` (by default the host's
+    /// `stop_timeout`) has passed.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when it is gone already.
+    pub fn cancel(
+        &self,
+        target: &Pid,
+        from: Option<&Pid>,
+        within: Option<Duration>,
+        reason: Option<&str>,
+    ) -> Result<()> {
+        let process = self.find(target).ok_or_else(mailbox::gone)?;
+        let within = within.unwrap_or(process.host.spec.stop_timeout);
+        process.ask_to_end(from.unwrap_or(target), within, reason.map(Into::into));
+        Ok(())
+    }
+
+    /// Monitors a process: its exit arrives as an event, exactly one for each call. A
+    /// process that is gone is heard of at once, as [`Exit::NoProcess`].
+    ///
+    /// # Errors
+    ///
+    /// `ResourceExhausted` when the watcher holds too many monitors.
+    pub fn monitor(&self, watcher: &ProcessContext, target: &Pid) -> Result<()> {
+        match self.find(target) {
+            Some(target) => process::monitor(watcher, &target),
+            None => {
+                watcher.shared().mailbox.reserve_event()?;
+                let exit = Arc::new(Exit::NoProcess);
+                Watcher::Process(watcher.clone()).tell(target, &exit, SystemTime::now());
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes every monitor of `watcher` on `target` back.
+    pub fn unmonitor(&self, watcher: &ProcessContext, target: &Pid) {
+        if let Some(target) = self.find(target) {
+            for _ in 0..target.unwatch(watcher.shared()) {
+                watcher.shared().mailbox.release_event();
+            }
+        }
+    }
+
+    /// Watches a process from outside.
+    pub fn watch(&self, target: &Pid) -> ExitWatch {
+        let (watcher, watch) = Watcher::native();
+        match self.find(target) {
+            Some(process) => process.watch(watcher),
+            None => drop(watcher),
+        }
+        watch
+    }
+
+    /// The figures of every process, in order of their spawns.
+    pub fn processes(&self) -> Vec<ProcessInfo> {
+        self.0.table.all().iter().map(|process| process.info()).collect()
+    }
+
+    /// Processes alive.
+    pub fn process_count(&self) -> usize {
+        self.0.table.len()
+    }
+
+    /// Stops the node: refuses new spawns, asks every process to end within `grace`,
+    /// terminates what did not, and stops the hosts' workers.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.0.stopping.store(true, Ordering::Release);
+        for process in self.0.table.all() {
+            process.ask_to_end(&process.pid, grace, Some("the node is stopping".into()));
+        }
+        // The processes' own deadlines end them; the margin is for the way there.
+        let margin = Duration::from_millis(500);
+        if timeout(grace + margin, self.0.table.empty()).await.is_err() {
+            self.kill_all().await;
+        }
+        self.close_hosts();
+    }
+
+    /// Stops the node now.
+    pub async fn kill(&self) {
+        self.0.stopping.store(true, Ordering::Release);
+        self.kill_all().await;
+        self.close_hosts();
+    }
+
+    async fn kill_all(&self) {
+        for process in self.0.table.all() {
+            tracing::warn!(pid = %process.pid, entry = %process.entry, "terminated: it did not stop in time");
+            process.terminate();
+        }
+        // Guests inside one long bulk memory operation cannot be reached; their workers
+        // are left to the end of the program.
+        let _ = timeout(Duration::from_secs(1), self.0.table.empty()).await;
+    }
+
+    fn close_hosts(&self) {
+        for host in self.0.hosts.load().values() {
+            host.close();
+        }
+    }
+
+    fn find(&self, pid: &Pid) -> Option<Arc<ProcessShared>> {
+        let own = pid.incarnation() == self.0.incarnation && pid.node() == &*self.0.node;
+        if own { self.0.table.get(pid.serial()) } else { None }
+    }
+
+    fn allow(&self, context: &Context, action: &str, resource: &str) -> Result<()> {
+        match &self.0.authorizer {
+            Some(authorizer) => authorizer.allow(context, action, resource),
+            None => Ok(()),
+        }
+    }
+}
+
+impl UnitSlot {
+    async fn load(self: Arc<Self>) -> Result<Arc<dyn Unit>> {
+        let _loading = self.loading.lock().await;
+        if let Some(loaded) = self.loaded.get() {
+            return loaded.clone();
+        }
+        let slot = self.clone();
+        let loaded = tokio::task::spawn_blocking(move || (slot.loader)()).await;
+        let loaded = loaded.unwrap_or_else(|failure| {
+            Err(Error::internal(format!("{}: loading it failed: {failure}", self.id)))
+        });
+        self.loaded.get_or_init(|| loaded).clone()
+    }
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kernel")
+            .field("node", &self.0.node)
+            .field("processes", &self.process_count())
+            .finish()
+    }
+}

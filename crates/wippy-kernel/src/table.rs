@@ -1,0 +1,88 @@
+//! The process table: serial number to process, in shards so that spawns on different
+//! workers rarely meet at a lock.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::process::ProcessShared;
+
+const SHARDS: usize = 64;
+
+/// Serial numbers are unique and come in order: spreading them needs one multiplication,
+/// and nobody outside chooses them.
+#[derive(Default)]
+struct SerialHasher(u64);
+
+impl Hasher for SerialHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+type Shard = Mutex<HashMap<u64, Arc<ProcessShared>, BuildHasherDefault<SerialHasher>>>;
+
+pub(crate) struct Table {
+    shards: [Shard; SHARDS],
+    /// Told at each removal, for those who wait until all is quiet.
+    removed: Notify,
+}
+
+impl Table {
+    pub(crate) fn new() -> Self {
+        Self { shards: std::array::from_fn(|_| Shard::default()), removed: Notify::new() }
+    }
+
+    fn shard(&self, serial: u64) -> &Shard {
+        // The remainder is below SHARDS, so the first shard never stands in for another.
+        self.shards.get(serial as usize % SHARDS).unwrap_or(&self.shards[0])
+    }
+
+    pub(crate) fn insert(&self, process: Arc<ProcessShared>) {
+        let serial = process.pid.serial();
+        self.shard(serial).lock().insert(serial, process);
+    }
+
+    pub(crate) fn get(&self, serial: u64) -> Option<Arc<ProcessShared>> {
+        self.shard(serial).lock().get(&serial).cloned()
+    }
+
+    pub(crate) fn remove(&self, serial: u64) {
+        let removed = self.shard(serial).lock().remove(&serial);
+        drop(removed);
+        self.removed.notify_waiters();
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<ProcessShared>> {
+        let mut all: Vec<_> =
+            self.shards.iter().flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>()).collect();
+        all.sort_by_key(|process| process.pid.serial());
+        all
+    }
+
+    /// Resolves once no process is left.
+    pub(crate) async fn empty(&self) {
+        loop {
+            let removed = self.removed.notified();
+            if self.len() == 0 {
+                return;
+            }
+            removed.await;
+        }
+    }
+}

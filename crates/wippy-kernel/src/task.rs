@@ -1,0 +1,196 @@
+//! The life of one process: Init has passed, this is Step … Step and Close.
+//!
+//! The task owns the engine's state and nobody else touches it. At each poll it looks at
+//! signals first, then at deadlines, then runs the guest: so a busy guest that yields at
+//! the end of its slice cannot outrun a `terminate`. The task ends in exactly one of
+//! three ways, and each makes the exit: the guest finished, a signal or deadline ended
+//! it, or the task was dropped with its scheduler.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context as Poller, Poll};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+use wippy_model::{Error, Exit, Kind, Limit};
+
+use crate::process::{ProcessShared, SIGNAL_CANCEL, SIGNAL_TERMINATE};
+use crate::unit::Process;
+use crate::{HostSpec, ProcessContext};
+
+type Run = Pin<Box<dyn Future<Output = Exit> + Send>>;
+
+enum Stage {
+    /// Not polled yet.
+    Admitted(Box<dyn Process>),
+    Running(Run),
+    Ended,
+}
+
+pub(crate) struct ProcessTask {
+    shared: Arc<ProcessShared>,
+    stage: Stage,
+    /// `max_execution_ms`, or what is left of the context's deadline.
+    execution_max: Option<Duration>,
+    execution: Option<Pin<Box<Sleep>>>,
+    /// Ends a cancelled process that does not obey.
+    cancel: Option<Pin<Box<Sleep>>>,
+}
+
+impl ProcessTask {
+    pub(crate) fn new(
+        shared: Arc<ProcessShared>,
+        process: Box<dyn Process>,
+        execution_max: Option<Duration>,
+    ) -> Self {
+        let context_left = shared
+            .context
+            .deadline()
+            .map(|deadline| deadline.duration_since(SystemTime::now()).unwrap_or_default());
+        let execution_max = match (execution_max, context_left) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let stage = Stage::Admitted(process);
+        Self { shared, stage, execution_max, execution: None, cancel: None }
+    }
+
+    /// The first poll: the process leaves the host's queue and its clock starts.
+    fn begin(&mut self) {
+        self.shared.host.first_slice();
+        // A task is dropped without a poll when its scheduler stops; nothing is to be
+        // done then but to make the exit.
+        if let Stage::Admitted(process) = std::mem::replace(&mut self.stage, Stage::Ended) {
+            self.execution = self.execution_max.map(|max| Box::pin(sleep_until(Instant::now() + max)));
+            let context = ProcessContext::new(self.shared.clone());
+            let run = catch_unwind(AssertUnwindSafe(|| process.run(context)));
+            self.stage = match run {
+                Ok(run) => Stage::Running(run),
+                Err(panic) => Stage::Running(Box::pin(std::future::ready(host_panic(&*panic)))),
+            };
+        }
+    }
+
+    /// What ends the process from outside, if anything does.
+    fn ended_from_outside(&mut self, poller: &mut Poller<'_>) -> Option<Exit> {
+        if self.shared.signalled(SIGNAL_TERMINATE) {
+            return Some(Exit::Terminated);
+        }
+        if self.shared.signalled(SIGNAL_CANCEL) {
+            let deadline = self.shared.cancel.lock().as_ref().map(|cancel| cancel.deadline);
+            if let Some(deadline) = deadline {
+                let sleep = self.cancel.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+                if sleep.deadline() != deadline {
+                    sleep.as_mut().reset(deadline);
+                }
+                if sleep.as_mut().poll(poller).is_ready() {
+                    return Some(self.cancelled());
+                }
+            }
+        }
+        if let Some(sleep) = &mut self.execution
+            && sleep.as_mut().poll(poller).is_ready()
+        {
+            return Some(self.out_of_time());
+        }
+        None
+    }
+
+    fn cancelled(&self) -> Exit {
+        Exit::Canceled(self.shared.cancel.lock().take().and_then(|cancel| cancel.reason))
+    }
+
+    fn out_of_time(&self) -> Exit {
+        let max_ms = self.execution_max.unwrap_or_default().as_millis();
+        let message = format!(
+            "{} did not end within {max_ms} ms (limits.max_execution_ms)",
+            self.shared.entry
+        );
+        Exit::Limit(Limit::Execution, Error::new(Kind::Timeout, message))
+    }
+
+    fn step(&mut self, poller: &mut Poller<'_>) -> Poll<Exit> {
+        let Stage::Running(run) = &mut self.stage else {
+            return Poll::Ready(Exit::HostPanic("a process was polled after its end".into()));
+        };
+        let shared = &*self.shared;
+        let HostSpec { .. } = shared.host.spec;
+        let start = shared.host.started.elapsed();
+        shared.slice_start_ns.store(start.as_nanos() as u64, Relaxed);
+        shared.steps.fetch_add(1, Relaxed);
+        let poll = catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(poller)));
+        let used = shared.host.started.elapsed().saturating_sub(start);
+        shared.cpu_ns.fetch_add(used.as_nanos() as u64, Relaxed);
+        match poll {
+            Ok(poll) => poll,
+            Err(panic) => Poll::Ready(host_panic(&*panic)),
+        }
+    }
+
+    /// Close: frees the engine's state, then announces the exit.
+    fn end(&mut self, exit: Exit) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Ended);
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(stage)));
+        let exit = match dropped {
+            Ok(()) => exit,
+            Err(panic) => host_panic(&*panic),
+        };
+        if let Exit::HostPanic(text) = &exit {
+            tracing::error!(pid = %self.shared.pid, entry = %self.shared.entry, "host panic: {text}");
+        }
+        self.shared.end(exit);
+    }
+}
+
+impl Future for ProcessTask {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        // Before the signals are read: one set after the look wakes the task again.
+        this.shared.task.register(poller.waker());
+        if matches!(this.stage, Stage::Admitted(_)) {
+            this.begin();
+        }
+        if let Some(exit) = this.ended_from_outside(poller) {
+            this.end(exit);
+            return Poll::Ready(());
+        }
+        match this.step(poller) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(exit) => {
+                this.end(exit);
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+impl Drop for ProcessTask {
+    /// A task that is dropped alive lost its scheduler.
+    fn drop(&mut self) {
+        match &self.stage {
+            Stage::Ended => return,
+            Stage::Admitted(_) => self.shared.host.first_slice(),
+            Stage::Running(_) => {}
+        }
+        let exit = if self.shared.signalled(SIGNAL_TERMINATE) {
+            Exit::Terminated
+        } else {
+            Exit::NodeDown
+        };
+        self.end(exit);
+    }
+}
+
+fn host_panic(panic: &(dyn Any + Send)) -> Exit {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Exit::HostPanic(text.unwrap_or("a panic without a text").into())
+}

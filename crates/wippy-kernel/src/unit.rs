@@ -1,0 +1,69 @@
+//! What an engine gives the kernel: units, which prepare processes.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use wippy_model::{Context, Error, Exit, Limits, Result, Value};
+
+use crate::{HostSpec, ProcessContext};
+
+/// What a process can be made of: an entry that an engine has loaded and checked.
+pub trait Unit: Send + Sync {
+    /// What one process of this unit may use.
+    fn limits(&self) -> &Limits;
+
+    /// Init: checks the arguments, environment and mounts against types alone, and
+    /// captures them. Makes no instance; must not run guest code or block.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong here fails the spawn call.
+    fn prepare(&self, spawn: Prepare<'_>) -> Result<Box<dyn Process>>;
+
+    /// Turns words of a command line into arguments. By default each is a string.
+    ///
+    /// # Errors
+    ///
+    /// Of kind `Invalid`, showing the signature, when the words do not fit it.
+    fn parse_args(&self, words: &[String]) -> Result<Vec<Value>> {
+        Ok(words.iter().map(|word| Value::from(word.as_str())).collect())
+    }
+
+    /// How a result is printed; `None` prints nothing.
+    fn render(&self, value: &Value) -> Option<String> {
+        match value {
+            Value::Nil => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_json().to_string()),
+        }
+    }
+
+    /// Whether its processes can see a CANCEL event. Where they cannot, waiting for them
+    /// to obey serves nobody.
+    fn hears_events(&self) -> bool {
+        false
+    }
+}
+
+/// What a spawn hands to [`Unit::prepare`].
+#[derive(Debug)]
+pub struct Prepare<'a> {
+    /// The arguments.
+    pub args: Vec<Value>,
+    /// The host that will run it.
+    pub host: &'a HostSpec,
+    /// Principal, values, trace and deadline.
+    pub context: &'a Context,
+}
+
+/// A process that has been admitted and not begun.
+pub trait Process: Send {
+    /// Runs to the end: makes the instance, advances it, and says how it ended. Dropping
+    /// the future frees all that the process holds.
+    fn run(self: Box<Self>, context: ProcessContext)
+    -> Pin<Box<dyn Future<Output = Exit> + Send>>;
+}
+
+/// Loads a unit when it is first needed. Runs on a thread that may block.
+pub type Loader = Box<dyn Fn() -> Result<Arc<dyn Unit>, Error> + Send + Sync>;

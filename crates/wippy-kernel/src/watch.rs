@@ -1,0 +1,67 @@
+//! Who hears of an exit.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Poller, Poll, ready};
+
+use tokio::sync::oneshot;
+use wippy_model::{Event, EventKind, Exit, Pid};
+
+use crate::process::ProcessShared;
+use crate::ProcessContext;
+
+/// Who hears of an exit, exactly once.
+#[derive(Debug)]
+pub enum Watcher {
+    /// A process, through the event lane of its mailbox.
+    Process(ProcessContext),
+    /// Somebody outside of any process.
+    Native(NativeWatcher),
+}
+
+/// The sending half of an [`ExitWatch`].
+#[derive(Debug)]
+pub struct NativeWatcher(oneshot::Sender<Arc<Exit>>);
+
+/// Resolves to a process's exit.
+#[derive(Debug)]
+pub struct ExitWatch(oneshot::Receiver<Arc<Exit>>);
+
+impl Watcher {
+    /// A watcher outside of any process, and the future that resolves when it hears.
+    pub fn native() -> (Self, ExitWatch) {
+        let (sender, receiver) = oneshot::channel();
+        (Self::Native(NativeWatcher(sender)), ExitWatch(receiver))
+    }
+
+    /// Tells the watcher of the exit of `from`.
+    pub(crate) fn tell(self, from: &Pid, exit: &Arc<Exit>, at: std::time::SystemTime) {
+        match self {
+            Self::Process(watcher) => watcher.shared().mailbox.push_event(Event {
+                kind: EventKind::Exit,
+                from: from.clone(),
+                at,
+                exit: Some(exit.clone()),
+                deadline: None,
+                reason: None,
+            }),
+            // A receiver that is gone does not want to know.
+            Self::Native(NativeWatcher(sender)) => drop(sender.send(exit.clone())),
+        }
+    }
+
+    pub(crate) fn is(&self, other: &Arc<ProcessShared>) -> bool {
+        matches!(self, Self::Process(watcher) if Arc::ptr_eq(watcher.shared(), other))
+    }
+}
+
+impl Future for ExitWatch {
+    type Output = Arc<Exit>;
+
+    fn poll(mut self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Arc<Exit>> {
+        let exit = ready!(Pin::new(&mut self.0).poll(poller));
+        // A watcher that is dropped untold was never attached to a process.
+        Poll::Ready(exit.unwrap_or_else(|_| Arc::new(Exit::NoProcess)))
+    }
+}
