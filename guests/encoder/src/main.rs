@@ -1,0 +1,132 @@
+//! Turns what the guest toolchains make into what is checked in, and shows what a binary
+//! imports and exports. Used by `guests/build.sh`.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+use wasi_preview1_component_adapter_provider as adapters;
+use wasmparser::{ExternalKind, Parser, Payload, Validator, types};
+use wit_component::{
+    ComponentEncoder, DecodedWasm, StringEncoding, WitPrinter, embed_component_metadata,
+};
+use wit_parser::Resolve;
+
+const USAGE: &str = "\
+usage: encoder wat IN.wat OUT.wasm
+       encoder component [--adapter command|reactor] [--wit FILE] IN.wasm OUT.wasm
+       encoder inspect FILE.wasm";
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["wat", input, output] => assemble(input, output),
+        ["component", ref options @ .., input, output] => encode(options, input, output),
+        ["inspect", file] => inspect(file),
+        _ => bail!(USAGE),
+    }
+}
+
+/// Assembles a text file, a module or a component.
+fn assemble(input: &str, output: &str) -> Result<()> {
+    write(output, &wat::parse_file(input)?)
+}
+
+/// Makes a component of a core module.
+///
+/// `--wit` adds the world that a module without bindings metadata implements; `--adapter`
+/// puts the preview1 adapter under a module which imports `wasi_snapshot_preview1`.
+fn encode(mut options: &[&str], input: &str, output: &str) -> Result<()> {
+    let mut module = fs::read(input).with_context(|| input.to_string())?;
+    let mut adapter = None;
+    loop {
+        options = match *options {
+            [] => break,
+            ["--adapter", kind, ref rest @ ..] => {
+                adapter = Some(match kind {
+                    "command" => adapters::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER,
+                    "reactor" => adapters::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+                    _ => bail!("no such adapter: {kind}"),
+                });
+                rest
+            }
+            ["--wit", wit, ref rest @ ..] => {
+                let mut resolve = Resolve::default();
+                let (package, _) = resolve.push_path(wit)?;
+                let world = resolve.select_world(&[package], None)?;
+                embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
+                rest
+            }
+            _ => bail!(USAGE),
+        };
+    }
+    let mut encoder = ComponentEncoder::default().validate(true).module(&module)?;
+    if let Some(adapter) = adapter {
+        encoder = encoder.adapter(adapters::WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, adapter)?;
+    }
+    let component = encoder.encode().with_context(|| format!("encoding {input}"))?;
+    write(output, &component)
+}
+
+/// Prints the world of a component, or the imports and exports of a core module, and the
+/// custom sections, after validating all of it.
+fn inspect(file: &str) -> Result<()> {
+    let bytes = fs::read(file).with_context(|| file.to_string())?;
+    let types = Validator::new().validate_all(&bytes).with_context(|| file.to_string())?;
+    if Parser::is_component(&bytes) {
+        println!("{file}: component, {} bytes", bytes.len());
+        let decoded = wit_component::decode(&bytes)?;
+        let DecodedWasm::Component(resolve, world) = decoded else {
+            bail!("{file} is a WIT package");
+        };
+        let package = resolve.worlds[world].package.context("a world without a package")?;
+        // All packages whose interfaces it has, except WASI, which is long and well known.
+        let others: Vec<_> = resolve
+            .packages
+            .iter()
+            .filter(|(id, other)| *id != package && other.name.namespace != "wasi")
+            .map(|(id, _)| id)
+            .collect();
+        let mut printer = WitPrinter::default();
+        printer.print(&resolve, package, &others)?;
+        print!("{}", printer.output);
+    } else {
+        println!("{file}: core module, {} bytes", bytes.len());
+        for payload in Parser::new(0).parse_all(&bytes) {
+            match payload? {
+                Payload::ImportSection(imports) => {
+                    for import in imports.into_imports() {
+                        let import = import?;
+                        println!("import {} {}", import.module, import.name);
+                    }
+                }
+                Payload::ExportSection(exports) => {
+                    for export in exports {
+                        let export = export?;
+                        println!("export {} {}", export.name, describe(&types, &export));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    // Those of all modules inside, too.
+    for payload in Parser::new(0).parse_all(&bytes) {
+        if let Payload::CustomSection(section) = payload? {
+            println!("custom {} ({} bytes)", section.name(), section.data().len());
+        }
+    }
+    Ok(())
+}
+
+fn describe(types: &types::Types, export: &wasmparser::Export) -> String {
+    if export.kind != ExternalKind::Func {
+        return format!("{:?}", export.kind);
+    }
+    let id = types.as_ref().core_function_at(export.index);
+    types[id].unwrap_func().to_string()
+}
+
+fn write(output: &str, wasm: &[u8]) -> Result<()> {
+    Validator::new().validate_all(wasm).with_context(|| format!("validating {output}"))?;
+    fs::write(output, wasm).with_context(|| output.to_string())
+}
