@@ -1,1 +1,19 @@
-//! stub
+//! Capabilities, written once for both engines.
+//!
+//! - [`Terminal`]: the terminal's stdin, stdout and stderr, for processes of a terminal
+//!   host.
+//! - [`GuestLog`]: what the others write to stdout and stderr, line by line, to the log.
+//! - [`Volume`]: a directory that no path leaves.
+//! - [`Variables`]: the environment that entries hand to guests.
+
+mod error;
+mod guest_log;
+mod terminal;
+mod variables;
+mod volume;
+
+pub use error::VolumeError;
+pub use guest_log::{GuestLog, Stream};
+pub use terminal::{Captured, Terminal};
+pub use variables::Variables;
+pub use volume::Volume;

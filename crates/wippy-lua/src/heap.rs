@@ -1,0 +1,175 @@
+//! The memory of one VM: counted, limited, and never refused to the host itself.
+//!
+//! Guest code that asks for more than the limit is refused, whereupon Lua collects garbage
+//! and asks once more. A refusal that stands makes the heap *exhausted*: from then on the
+//! process is as good as dead, whatever the script catches, because the VM's owner looks
+//! here after each step and the refused coroutine carries a hook that ends it.
+//!
+//! While Rust code of this crate works on the VM nothing is refused (see
+//! [`Heap::host_mode`]): Lua reports a refusal by `longjmp`, which must not cross Rust
+//! frames. What the host allocates for a guest is bounded by the sizes of messages and
+//! values; the next allocation of the guest pays for it.
+
+#![allow(unsafe_code)]
+
+use std::alloc::{Layout, alloc, dealloc, realloc};
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::ptr::{self, NonNull};
+
+/// What Lua's own allocator would guarantee.
+const ALIGN: usize = 16;
+
+/// One request to grow: block, old size, new size.
+type Request = (usize, usize, usize);
+
+/// The account of one VM.
+pub(crate) struct Heap {
+    used: Cell<usize>,
+    limit: usize,
+    /// Whether Rust code is at work, which is never refused.
+    host: Cell<bool>,
+    /// The refusal that Lua may still repair by collecting garbage.
+    refused: Cell<Option<Request>>,
+    exhausted: Cell<bool>,
+}
+
+impl Heap {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            used: Cell::new(0),
+            limit,
+            host: Cell::new(true),
+            refused: Cell::new(None),
+            exhausted: Cell::new(false),
+        }
+    }
+
+    /// Bytes in use.
+    pub(crate) fn used(&self) -> usize {
+        self.used.get()
+    }
+
+    /// Whether the guest met the limit, be it caught or not.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.exhausted.get()
+    }
+
+    /// Counts a refusal that nothing repaired. For the VM's owner, between steps.
+    pub(crate) fn settle(&self) {
+        if self.refused.take().is_some() {
+            self.exhausted.set(true);
+        }
+    }
+
+    /// Sets whether Rust code is at work; returns what was set before.
+    pub(crate) fn host_mode(&self, on: bool) -> bool {
+        self.host.replace(on)
+    }
+
+    /// Whether growing is allowed; keeps the books on refusals.
+    fn allows(&self, request: Request) -> bool {
+        let (_, old, new) = request;
+        let fits = self.used.get().saturating_add(new.saturating_sub(old)) <= self.limit;
+        if self.host.get() {
+            return true;
+        }
+        match self.refused.take() {
+            // Lua's second attempt, after a collection.
+            Some(refused) if refused == request && fits => {}
+            // The second attempt failed, or Lua gave up after the first.
+            Some(_) => self.exhausted.set(true),
+            None => {}
+        }
+        if !fits {
+            self.refused.set(Some(request));
+        }
+        fits
+    }
+
+    /// The allocator function of the VM.
+    ///
+    /// # Safety
+    ///
+    /// For Lua alone: `heap` is a live `Heap`, `block` is null or came from here with the
+    /// size `old`.
+    pub(crate) unsafe extern "C" fn allocate(
+        heap: *mut c_void,
+        block: *mut c_void,
+        old: usize,
+        new: usize,
+    ) -> *mut c_void {
+        // SAFETY: the VM's owner keeps the heap alive for longer than the VM, and shares it
+        // only by reference.
+        let heap = unsafe { &*heap.cast::<Heap>() };
+        // Without a block, `old` is a type tag.
+        let old = if block.is_null() { 0 } else { old };
+        if new > old && !heap.allows((block as usize, old, new)) {
+            return ptr::null_mut();
+        }
+        // SAFETY: the layouts repeat the sizes that Lua was given, as its contract says.
+        let moved = unsafe { resize(block, old, new) };
+        if new == 0 || !moved.is_null() {
+            heap.used.set((heap.used.get() + new).saturating_sub(old));
+        } else {
+            heap.exhausted.set(true);
+        }
+        moved
+    }
+}
+
+/// SAFETY: as for [`Heap::allocate`].
+unsafe fn resize(block: *mut c_void, old: usize, new: usize) -> *mut c_void {
+    let layout = |size| Layout::from_size_align(size, ALIGN).ok();
+    // SAFETY: a block of `old` bytes was made with the same layout; sizes of 0 never reach
+    // the allocator.
+    unsafe {
+        match (NonNull::new(block.cast::<u8>()), new) {
+            (None, 0) => ptr::null_mut(),
+            (None, _) => layout(new).map_or(ptr::null_mut(), |layout| alloc(layout)).cast(),
+            (Some(block), 0) => {
+                if let Some(layout) = layout(old) {
+                    dealloc(block.as_ptr(), layout);
+                }
+                ptr::null_mut()
+            }
+            (Some(block), _) => match (layout(old), layout(new)) {
+                (Some(layout), Some(_)) => realloc(block.as_ptr(), layout, new).cast(),
+                _ => ptr::null_mut(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_a_collection_repairs_is_none() {
+        let heap = Heap::new(100);
+        heap.host_mode(false);
+        heap.used.set(90);
+        assert!(!heap.allows((0, 0, 20)));
+        heap.used.set(10);
+        assert!(heap.allows((0, 0, 20)));
+        heap.settle();
+        assert!(!heap.is_exhausted());
+    }
+
+    #[test]
+    fn a_refusal_that_stands_exhausts() {
+        let heap = Heap::new(100);
+        heap.host_mode(false);
+        assert!(!heap.allows((0, 0, 200)));
+        assert!(heap.allows((0, 0, 5)));
+        assert!(heap.is_exhausted());
+    }
+
+    #[test]
+    fn the_host_is_never_refused() {
+        let heap = Heap::new(100);
+        assert!(heap.allows((0, 0, 200)));
+        assert!(!heap.is_exhausted());
+    }
+}

@@ -1,0 +1,79 @@
+//! How an entry starts, stops and is started again.
+
+use std::time::Duration;
+
+use wippy_model::{EntryId, Value};
+
+use super::target::{Any, Policy};
+use crate::schema::{Factor, Fraction, GroupId, IdOf, Name, choice, record};
+
+record! {
+    /// How an entry starts, stops and is started again.
+    pub struct Lifecycle {
+        /// Whether it starts with the runtime.
+        auto_start: bool => or(false),
+        /// Whether a failed start ends the runtime.
+        startup: Startup => or(Startup::Required),
+        /// How long a start may take.
+        start_timeout: Duration => or(Duration::from_secs(10)),
+        /// How long a stop may take before it is terminated.
+        stop_timeout: Duration => or(Duration::from_secs(10)),
+        /// A run that is longer than this counts as stable: the backoff starts anew.
+        stable_threshold: Duration => or(Duration::from_secs(5)),
+        /// What must run before it.
+        requires | depends_on: Vec<EntryId> as Vec<IdOf<Any>> => or(Vec::new()),
+        /// How it is started again.
+        restart: Restart => group,
+        /// On whose behalf it runs; none means the runtime itself.
+        security: ServiceSecurity => optional,
+    }
+}
+
+choice! {
+    /// Whether a failed start ends the runtime.
+    pub enum Startup {
+        /// It does.
+        Required = "required",
+        /// The runtime goes on without it.
+        Optional = "optional",
+    }
+}
+
+record! {
+    /// The delay before attempt n is `initial_delay × backoff_factor^(n-1)`, at the most
+    /// `max_delay`, give or take `jitter`.
+    pub struct Restart {
+        /// The delay before the first attempt.
+        initial_delay | delay: Duration => or(Duration::from_secs(1)),
+        /// The longest delay.
+        max_delay: Duration => or(Duration::from_secs(90)),
+        /// What each delay is multiplied with.
+        backoff_factor: f64 as Factor => or(2.0),
+        /// How much a delay varies, from 0 (not) to 1 (by its whole length).
+        jitter: f64 as Fraction => or(0.1),
+        /// How often it is tried; 0 is without limit.
+        max_attempts: u32 => or(0),
+    }
+}
+
+record! {
+    /// On whose behalf a service runs.
+    pub struct ServiceSecurity {
+        /// The actor.
+        actor: Actor => optional,
+        /// The groups of policies that decide for it.
+        groups: Vec<EntryId> as Vec<GroupId> => or(Vec::new()),
+        /// The policies that decide for it.
+        policies: Vec<EntryId> as Vec<IdOf<Policy>> => or(Vec::new()),
+    }
+}
+
+record! {
+    /// An actor.
+    pub struct Actor {
+        /// Its ID, such as `service:worker`.
+        id: String as Name => required,
+        /// What policies may look at.
+        meta: Value => or(Value::map::<String>([])),
+    }
+}

@@ -1,0 +1,5 @@
+use super::load;
+#[test]
+fn x() {
+    let _ = load("");
+}

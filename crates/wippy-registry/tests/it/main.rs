@@ -1,0 +1,24 @@
+//! Tests of the crate from outside: messages, files, documentation, robustness.
+
+#![allow(missing_docs)]
+
+mod docs;
+mod files;
+mod kinds;
+mod messages;
+mod robust;
+mod seeds;
+
+use std::path::Path;
+
+use wippy_registry::{Diagnostics, LoadOptions, Project};
+
+/// Loads entries of the namespace `app`.
+fn load(entries: &str) -> Result<Project, Diagnostics> {
+    load_with(entries, &LoadOptions::default())
+}
+
+fn load_with(entries: &str, options: &LoadOptions) -> Result<Project, Diagnostics> {
+    let text = format!("namespace: app\nentries:\n{entries}");
+    Project::from_text("app.yaml", &text, Path::new("/project"), options)
+}

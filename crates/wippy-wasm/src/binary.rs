@@ -1,0 +1,298 @@
+//! A binary on its way to code: read, checked, encoded, compiled or found in the cache,
+//! and loaded into each engine that needs it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
+use wippy_model::{EntryId, Error, Result};
+
+use crate::cache::{Cache, Key, hex};
+use crate::encode::{self, Form};
+use crate::engine::{Allocation, Class, EngineKind, Engines};
+use crate::spec::{BinarySource, WasmSpec};
+use crate::{Progress, ProgressSink};
+
+/// Code in one engine. Cheap to clone.
+#[derive(Clone)]
+pub(crate) enum Code {
+    Component(Component),
+    Module(Module),
+}
+
+/// Compiled code, kept where further engines can load it from.
+enum Artifact {
+    File(File),
+    Bytes(Vec<u8>),
+}
+
+/// One compiled binary; all entries with the same bytes and WIT share it.
+pub(crate) struct Binary {
+    pub(crate) class: Class,
+    /// For messages, and to read source lines from when somebody reads a backtrace.
+    pub(crate) source: BinarySource,
+    pub(crate) sha256: [u8; 32],
+    module: bool,
+    artifact: Artifact,
+    loaded: Mutex<HashMap<EngineKind, Code>>,
+}
+
+/// Every binary that has been loaded, by what it was compiled from.
+pub(crate) struct Binaries {
+    cache: Cache,
+    bytes_max: u64,
+    known: Mutex<HashMap<Key, Arc<OnceLock<Result<Arc<Binary>, String>>>>>,
+    progress: Option<ProgressSink>,
+}
+
+impl Binaries {
+    pub(crate) fn new(cache: Cache, bytes_max: u64, progress: Option<ProgressSink>) -> Self {
+        Self { cache, bytes_max, known: Mutex::default(), progress }
+    }
+
+    /// The binary of an entry. The hash is checked before anything else touches the
+    /// bytes; entries with the same bytes wait for one compilation.
+    pub(crate) fn load(&self, spec: &WasmSpec, engines: &Engines) -> Result<Arc<Binary>> {
+        let id = &spec.id;
+        let bytes = self.read(spec)?;
+        let sha256: [u8; 32] = Sha256::digest(&bytes).into();
+        check_hash(id, &spec.source, spec.hash.as_deref(), &sha256)?;
+        let compiler = engines.get(compiler(Class::Plain))?;
+        let key = key(&sha256, spec.wit.as_deref(), &compiler.engine);
+        let slot = self.known.lock().entry(key).or_default().clone();
+        let binary = slot.get_or_init(|| self.find_or_compile(spec, &bytes, sha256, key, engines));
+        binary.clone().map_err(|text| Error::invalid(format!("{id}: {text}")))
+    }
+
+    fn read(&self, spec: &WasmSpec) -> Result<Arc<[u8]>> {
+        match &spec.source {
+            BinarySource::Bytes { bytes, .. } => Ok(bytes.clone()),
+            BinarySource::File { volume, path } => match volume.read(path, self.bytes_max) {
+                Ok(bytes) => Ok(bytes.into()),
+                Err(wippy_host::VolumeError::TooLarge { bytes, bytes_max, .. }) => {
+                    Err(Error::invalid(format!(
+                        "{}: {path} has {bytes} bytes; a binary may have {bytes_max} \
+                         (--set wasm.binary_bytes_max={bytes} allows it)",
+                        spec.id
+                    )))
+                }
+                Err(error) => Err(Error::not_found(format!("{}: {error}", spec.id))),
+            },
+        }
+    }
+
+    fn find_or_compile(
+        &self,
+        spec: &WasmSpec,
+        bytes: &[u8],
+        sha256: [u8; 32],
+        key: Key,
+        engines: &Engines,
+    ) -> Result<Arc<Binary>, String> {
+        let binary = |class, module, artifact| {
+            Arc::new(Binary {
+                class,
+                source: spec.source.clone(),
+                sha256,
+                module,
+                artifact,
+                loaded: Mutex::default(),
+            })
+        };
+        if let Some((record, file)) = self.cache.find(key) {
+            let class = if record.concurrent { Class::Concurrent } else { Class::Plain };
+            let found = binary(class, record.module, Artifact::File(file));
+            // An artifact that this engine does not take was kept by another build.
+            if found.code(compiler(class), engines).is_ok() {
+                return Ok(found);
+            }
+        }
+        let progress = Compiling::new(self.progress.as_ref(), &spec.id, bytes.len());
+        let (class, module, artifact) = compile(spec, bytes, engines)?;
+        drop(progress);
+        self.cache.keep(key, module, class == Class::Concurrent, &artifact);
+        let artifact = match self.cache.find(key) {
+            Some((_, file)) => Artifact::File(file),
+            None => Artifact::Bytes(artifact),
+        };
+        Ok(binary(class, module, artifact))
+    }
+}
+
+impl Binary {
+    /// The code in an engine, loaded at the first call: a file is mapped, which takes
+    /// less than 0.1 ms.
+    pub(crate) fn code(&self, kind: EngineKind, engines: &Engines) -> Result<Code> {
+        if let Some(code) = self.loaded.lock().get(&kind) {
+            return Ok(code.clone());
+        }
+        let engine = &engines.get(kind)?.engine;
+        let code = self.deserialize(engine).map_err(|error| {
+            Error::internal(format!("{}: its compiled code does not load: {error:#}", self.name()))
+        })?;
+        Ok(self.loaded.lock().entry(kind).or_insert(code).clone())
+    }
+
+    /// What to call the binary in messages.
+    pub(crate) fn name(&self) -> &str {
+        self.source.name()
+    }
+
+    // SAFETY: `deserialize*` run what the artifact holds. Bytes come from this process's
+    // own compiler. A file was opened by `Cache::find`, which checked owner, mode, length
+    // and hash through this very handle; only this user can change it afterwards.
+    #[allow(unsafe_code)]
+    fn deserialize(&self, engine: &Engine) -> wasmtime::Result<Code> {
+        Ok(match (&self.artifact, self.module) {
+            (Artifact::Bytes(bytes), true) => {
+                Code::Module(unsafe { Module::deserialize(engine, bytes) }?)
+            }
+            (Artifact::Bytes(bytes), false) => {
+                Code::Component(unsafe { Component::deserialize(engine, bytes) }?)
+            }
+            (Artifact::File(file), true) => {
+                Code::Module(unsafe { Module::deserialize_open_file(engine, file.try_clone()?) }?)
+            }
+            (Artifact::File(file), false) => Code::Component(component_of(engine, file)?),
+        })
+    }
+}
+
+/// Maps a component through an open handle, so that what was checked is what is mapped.
+// SAFETY: as for `Binary::deserialize`.
+#[allow(unsafe_code)]
+fn component_of(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd;
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        if let Ok(component) = unsafe { Component::deserialize_file(engine, path) } {
+            return Ok(component);
+        }
+    }
+    // Where there is no /proc the artifact is read and not mapped.
+    let mut bytes = Vec::new();
+    let mut file = file.try_clone()?;
+    std::io::Seek::rewind(&mut file)?;
+    std::io::Read::read_to_end(&mut file, &mut bytes)?;
+    unsafe { Component::deserialize(engine, bytes) }
+}
+
+/// The engine that compiles and reads types: on demand, so that it costs no pool.
+pub(crate) fn compiler(class: Class) -> EngineKind {
+    EngineKind { class, allocation: Allocation::OnDemand, stack_bytes: 512 << 10 }
+}
+
+fn check_hash(
+    id: &EntryId,
+    source: &BinarySource,
+    expected: Option<&str>,
+    actual: &[u8; 32],
+) -> Result<()> {
+    let Some(expected) = expected else { return Ok(()) };
+    let digits = expected.strip_prefix("sha256:").unwrap_or(expected);
+    let actual = hex(actual);
+    if digits.eq_ignore_ascii_case(&actual) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "{id}: the hash of {} does not match: the entry says sha256:{digits}, the file has \
+         sha256:{actual}; if you trust the file, `wippy hash --write` fills it in",
+        source.name()
+    )))
+}
+
+fn key(sha256: &[u8; 32], wit: Option<&str>, engine: &Engine) -> Key {
+    /// Lets wasmtime's own hash of version and settings flow into a SHA-256.
+    struct Into256(Sha256);
+    impl Hasher for Into256 {
+        fn finish(&self) -> u64 {
+            0
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+    }
+    let mut hasher = Into256(Sha256::new());
+    hasher.write(env!("CARGO_PKG_VERSION").as_bytes());
+    hasher.write(sha256);
+    wit.hash(&mut hasher);
+    // The adapter's length tells its versions apart; its crate's version is the engine's.
+    encode::adapter().len().hash(&mut hasher);
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    Key(hasher.0.finalize().into())
+}
+
+type Compiled = (Class, bool, Vec<u8>);
+
+fn compile(spec: &WasmSpec, bytes: &[u8], engines: &Engines) -> Result<Compiled, String> {
+    let name = spec.source.name();
+    let form = encode::form(bytes)
+        .map_err(|error| format!("{name} is no valid WebAssembly: {error:#}"))?;
+    let encoded;
+    let component = match (form, spec.wit.as_deref()) {
+        (Form::Component, Some(_)) => {
+            return Err(format!(
+                "{name} is a component and says its own types: remove the entry's wit, which \
+                 is for core modules"
+            ));
+        }
+        (Form::Component, None) => bytes,
+        (Form::Module, None) => {
+            let engine = plain(engines)?;
+            let artifact = engine
+                .precompile_module(bytes)
+                .map_err(|error| format!("{name} is no valid WebAssembly: {error:#}"))?;
+            return Ok((Class::Plain, true, artifact));
+        }
+        (Form::Typed | Form::Module, wit) => {
+            encoded = encode::component(bytes, wit)
+                .map_err(|error| format!("{name} cannot be made a component: {error:#}"))?;
+            &encoded
+        }
+    };
+    // Validation comes before compilation, so the wrong class costs next to nothing.
+    let plain = plain(engines)?.precompile_component(component);
+    let error = match plain {
+        Ok(artifact) => return Ok((Class::Plain, false, artifact)),
+        Err(error) => error,
+    };
+    let concurrent = engines.get(compiler(Class::Concurrent)).map_err(|error| error.to_string())?;
+    match concurrent.engine.precompile_component(component) {
+        Ok(artifact) => Ok((Class::Concurrent, false, artifact)),
+        Err(_) => Err(format!("{name} is no valid WebAssembly: {error:#}")),
+    }
+}
+
+fn plain(engines: &Engines) -> Result<Engine, String> {
+    let engine = engines.get(compiler(Class::Plain)).map_err(|error| error.to_string())?;
+    Ok(engine.engine.clone())
+}
+
+/// Reports a compilation from its start to its drop.
+struct Compiling<'a> {
+    sink: Option<&'a ProgressSink>,
+    id: &'a EntryId,
+}
+
+impl<'a> Compiling<'a> {
+    fn new(sink: Option<&'a ProgressSink>, id: &'a EntryId, bytes: usize) -> Self {
+        if let Some(sink) = sink {
+            sink(Progress::Compiling { entry: id.clone(), bytes: bytes as u64 });
+        }
+        Self { sink, id }
+    }
+}
+
+impl Drop for Compiling<'_> {
+    fn drop(&mut self) {
+        if let Some(sink) = self.sink {
+            sink(Progress::Compiled { entry: self.id.clone() });
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! wasmtime engines, made on demand: one for each (concurrency, allocation, stack).
+//!
+//! All engines of one [`Class`] share the settings that compiled code depends on, so one
+//! artifact serves the pool and the on-demand engine alike. The figures behind the
+//! settings are in `docs/performance.md`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wippy_kernel::{HostSpec, Profile};
+use wippy_model::{Error, Result};
+
+use crate::guest::Guest;
+use crate::link;
+use crate::ticker::Ticker;
+
+/// Places in the pool of one engine. Processes past it are allocated on demand, which
+/// costs about ten times as much to start.
+pub(crate) const POOL_PROCESSES: u32 = 1_000;
+
+/// Core instances, memories and tables that the pool keeps for each of its processes. A
+/// component made from one preview1 module has four core instances and two tables.
+const POOL_INSTANCES_EACH: u32 = 4;
+const POOL_TABLES_EACH: u32 = 2;
+
+/// Bytes of a memory or table that stay with their slot when a process ends: above it a
+/// spawn pays for page faults and an munmap, which also hinder other threads.
+const KEEP_RESIDENT_BYTES: usize = 2 << 20;
+
+/// Address space for each memory, as the artifacts expect it.
+const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
+
+/// Host frames run on the guest's stack too: this much is theirs.
+const HOST_STACK_BYTES: usize = 512 << 10;
+
+/// What compiled code depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Class {
+    /// Nothing asynchronous is imported or exported: WASI 0.2, preview1 and plain guests.
+    Plain,
+    /// WASI 0.3 guests; starting one costs more.
+    Concurrent,
+}
+
+/// Where memories, tables and stacks come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Allocation {
+    OnDemand,
+    Pool,
+}
+
+/// Which engine a process needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct EngineKind {
+    pub(crate) class: Class,
+    pub(crate) allocation: Allocation,
+    pub(crate) stack_bytes: usize,
+}
+
+impl EngineKind {
+    pub(crate) fn for_host(class: Class, host: &HostSpec) -> Self {
+        let allocation = match host.profile {
+            Profile::Spawn => Allocation::Pool,
+            Profile::Density => Allocation::OnDemand,
+        };
+        Self { class, allocation, stack_bytes: host.stack_bytes }
+    }
+}
+
+/// An engine with its linkers and its clock.
+pub(crate) struct GuestEngine {
+    pub(crate) engine: Engine,
+    pub(crate) components: wasmtime::component::Linker<Guest>,
+    pub(crate) modules: wasmtime::Linker<Guest>,
+    pub(crate) ticker: Ticker,
+}
+
+/// The engines that have been needed so far.
+#[derive(Default)]
+pub(crate) struct Engines(Mutex<HashMap<EngineKind, Arc<GuestEngine>>>);
+
+impl Engines {
+    /// The engine of a kind. The first call makes it: 1 ms, with a pool 3 ms.
+    pub(crate) fn get(&self, kind: EngineKind) -> Result<Arc<GuestEngine>> {
+        let mut engines = self.0.lock();
+        if let Some(engine) = engines.get(&kind) {
+            return Ok(engine.clone());
+        }
+        let engine = make(kind).map_err(|error| {
+            Error::unavailable(format!("cannot make the WebAssembly engine: {error:#}"))
+        })?;
+        let engine = Arc::new(engine);
+        engines.insert(kind, engine.clone());
+        Ok(engine)
+    }
+}
+
+fn make(kind: EngineKind) -> wasmtime::Result<GuestEngine> {
+    let engine = Engine::new(&config(kind))?;
+    Ok(GuestEngine {
+        components: link::components(&engine, kind.class)?,
+        modules: link::modules(&engine)?,
+        ticker: Ticker::start(&engine)?,
+        engine,
+    })
+}
+
+fn config(kind: EngineKind) -> Config {
+    let mut config = Config::new();
+    config
+        .concurrency_support(kind.class == Class::Concurrent)
+        .epoch_interruption(true)
+        .max_wasm_stack(kind.stack_bytes)
+        .async_stack_size(kind.stack_bytes + HOST_STACK_BYTES)
+        .memory_reservation(MEMORY_RESERVATION_BYTES)
+        // Source lines are read from the binary when somebody reads a backtrace; artifacts
+        // stay small and a trap stays cheap.
+        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
+    if kind.allocation == Allocation::Pool {
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_component_instances(POOL_PROCESSES)
+            .total_core_instances(POOL_PROCESSES * POOL_INSTANCES_EACH)
+            .total_memories(POOL_PROCESSES)
+            .total_tables(POOL_PROCESSES * POOL_TABLES_EACH)
+            .total_stacks(POOL_PROCESSES)
+            .total_gc_heaps(POOL_PROCESSES)
+            .max_memory_size(MEMORY_RESERVATION_BYTES as usize)
+            .max_unused_warm_slots(POOL_PROCESSES)
+            .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+            .table_keep_resident(KEEP_RESIDENT_BYTES)
+            .async_stack_keep_resident(64 << 10)
+            .pagemap_scan(Enabled::Auto);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    }
+    config
+}

@@ -1,0 +1,125 @@
+//! How a guest ended: from wasmtime's error to the one exit.
+
+use std::sync::Arc;
+
+use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+use wippy_model::{Error, Exit, Kind, Limit, Stack, StackTrace, Value};
+
+use crate::binary::Binary;
+use crate::guest::Guest;
+use crate::lines;
+use crate::link::Ungranted;
+
+/// The preemption check found that the process shall end.
+#[derive(Debug, thiserror::Error)]
+#[error("terminated")]
+pub(crate) struct Terminated;
+
+/// A guest's backtrace, unread.
+struct Backtrace {
+    error: wasmtime::Error,
+    binary: Arc<Binary>,
+}
+
+/// The exit of a guest whose call or instantiation gave `error`.
+pub(crate) fn exit(error: wasmtime::Error, guest: &Guest, binary: &Arc<Binary>) -> Exit {
+    if let Some(I32Exit(code)) = error.downcast_ref() {
+        return match code {
+            0 => Exit::Normal(Value::Nil),
+            code => Exit::Code(*code),
+        };
+    }
+    if error.is::<Terminated>() {
+        return Exit::Terminated;
+    }
+    let id = guest.process.entry();
+    let trap = error.downcast_ref::<Trap>().copied();
+    let limit = match trap {
+        Some(Trap::StackOverflow) => Some(Limit::Stack),
+        _ => guest.limiter.refused,
+    };
+    if let Some(limit) = limit {
+        let message = limit_message(limit, &error, guest);
+        let error = Error::new(limit.kind(), format!("{id}: {message}"));
+        return Exit::Limit(limit, error.with_stack(stack(wasmtime::Error::msg(""), binary)));
+    }
+    if let Some(ungranted) = error.downcast_ref::<Ungranted>() {
+        let message = ungranted.to_string();
+        let stack = stack(error, binary);
+        return Exit::Trap(Error::new(Kind::PermissionDenied, message).with_stack(stack));
+    }
+    let message = match trap {
+        Some(trap) => format!("{id} trapped: {}", trap_text(trap)),
+        None => format!("{id} trapped: {}", error.root_cause()),
+    };
+    Exit::Trap(Error::internal(message).with_stack(stack(error, binary)))
+}
+
+fn limit_message(limit: Limit, error: &wasmtime::Error, guest: &Guest) -> String {
+    let limits = guest.limits();
+    match limit {
+        Limit::Stack => format!(
+            "the call stack is exhausted: {} bytes ({})",
+            guest.process.host().stack_bytes,
+            limit.field()
+        ),
+        Limit::Memory => format!(
+            "out of memory: it may use {} bytes (limits.memory_bytes)",
+            limits.memory_bytes
+        ),
+        Limit::Table => format!(
+            "out of table elements: it may use {} (limits.table_elements)",
+            limits.table_elements
+        ),
+        other => format!("{}: {}", other.field(), error.root_cause()),
+    }
+}
+
+fn trap_text(trap: Trap) -> String {
+    // wasmtime's texts begin with "wasm trap: ".
+    let text = trap.to_string();
+    text.strip_prefix("wasm trap: ").map_or(text.clone(), str::to_owned)
+}
+
+fn stack(error: wasmtime::Error, binary: &Arc<Binary>) -> Stack {
+    Stack::new(Backtrace { error, binary: binary.clone() })
+}
+
+impl StackTrace for Backtrace {
+    fn render(&self) -> String {
+        let Some(backtrace) = self.error.downcast_ref::<WasmBacktrace>() else {
+            return String::new();
+        };
+        let lines = lines::Lines::of(&self.binary);
+        let mut text = String::new();
+        for (number, frame) in backtrace.frames().iter().enumerate() {
+            use std::fmt::Write;
+            let name = match frame.func_name() {
+                Some(name) => wasmtime_environ_demangle(name),
+                None => format!("<function {}>", frame.func_index()),
+            };
+            let offset = frame.module_offset().unwrap_or_default();
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{number:>3}: {name}");
+            match lines.find(
+                frame.func_index(),
+                frame.func_offset().unwrap_or_default(),
+                offset,
+            ) {
+                Some(place) => {
+                    let _ = writeln!(text, "\n       at {place}");
+                }
+                None => {
+                    let _ = writeln!(text, " (offset {offset:#x})");
+                }
+            }
+        }
+        text
+    }
+}
+
+fn wasmtime_environ_demangle(name: &str) -> String {
+    rustc_demangle::try_demangle(name)
+        .map_or_else(|_| name.to_owned(), |demangled| format!("{demangled:#}"))
+}

@@ -1,0 +1,282 @@
+//! A loaded entry: what the kernel makes processes of.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use wasmtime::component::{ComponentExportIndex, InstancePre};
+use wippy_host::Terminal;
+use wippy_kernel::{HostSpec, Prepare, Process, Unit};
+use wippy_model::{EntryId, Error, Limits, Result, Value};
+
+use crate::binary::{Binary, Code, compiler};
+use crate::engine::{Allocation, EngineKind, Engines, GuestEngine};
+use crate::guest::Guest;
+use crate::process::{Call, WasmProcess};
+use crate::spec::{EnvVar, Grants, Mount, WasmSpec};
+use crate::value::{CoreSignature, Method, Signature, wave};
+use crate::{link, method};
+
+/// What each process of a unit is made with.
+pub(crate) struct Config {
+    pub(crate) id: EntryId,
+    pub(crate) limits: Limits,
+    pub(crate) grants: Grants,
+    pub(crate) program: String,
+    pub(crate) args: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) cwd: Option<String>,
+    pub(crate) mounts: Vec<Mount>,
+    pub(crate) terminal: Arc<Terminal>,
+}
+
+/// Which function runs, and how it takes its arguments.
+pub(crate) enum Target {
+    /// `wasi:cli/run#run`: arguments as text.
+    Command { interface: String, method: Method },
+    /// Any other function of a component.
+    Function { interface: Option<String>, method: Method },
+    /// `_start` of a preview1 command: arguments as text.
+    CoreCommand,
+    /// A function of numbers of a core module.
+    CoreFunction { name: String, signature: CoreSignature },
+}
+
+/// A unit in one engine: linked, with its export found.
+pub(crate) struct Ready {
+    pub(crate) engine: Arc<GuestEngine>,
+    pub(crate) code: ReadyCode,
+}
+
+pub(crate) enum ReadyCode {
+    Component { pre: InstancePre<Guest>, export: ComponentExportIndex },
+    Module { pre: wasmtime::InstancePre<Guest> },
+}
+
+/// A loaded and checked WebAssembly entry.
+pub struct WasmUnit {
+    pub(crate) config: Arc<Config>,
+    pub(crate) binary: Arc<Binary>,
+    pub(crate) target: Target,
+    engines: Arc<Engines>,
+    /// By engine: a host's profile decides which one. Readers take no lock.
+    ready: ArcSwap<Vec<(EngineKind, Arc<Ready>)>>,
+    preparing: Mutex<()>,
+}
+
+impl WasmUnit {
+    pub(crate) fn new(
+        spec: WasmSpec,
+        binary: Arc<Binary>,
+        engines: Arc<Engines>,
+        terminal: Arc<Terminal>,
+    ) -> Result<Arc<Self>> {
+        let target = target(&spec, &binary, &engines)?;
+        let env = environment(&spec.id, spec.env)?;
+        let config = Config {
+            id: spec.id,
+            limits: spec.limits,
+            grants: spec.grants,
+            program: spec.program,
+            args: spec.args,
+            env,
+            cwd: spec.cwd,
+            mounts: spec.mounts,
+            terminal,
+        };
+        Ok(Arc::new(Self {
+            config: Arc::new(config),
+            binary,
+            target,
+            engines,
+            ready: ArcSwap::default(),
+            preparing: Mutex::new(()),
+        }))
+    }
+
+    /// The signature of the method; a command has none.
+    pub fn signature(&self) -> Option<&Signature> {
+        match &self.target {
+            Target::Function { method, .. } => Some(method.signature()),
+            Target::CoreFunction { signature, .. } => Some(signature.signature()),
+            Target::Command { .. } | Target::CoreCommand => None,
+        }
+    }
+
+    /// The engine a host's processes of this unit use.
+    pub(crate) fn engine_kind(&self, host: &HostSpec) -> EngineKind {
+        EngineKind::for_host(self.binary.class, host)
+    }
+
+    /// The unit in an engine: linked at the first call.
+    pub(crate) fn ready(&self, kind: EngineKind) -> Result<Arc<Ready>> {
+        let find = |ready: &[(EngineKind, Arc<Ready>)]| {
+            ready.iter().find(|(own, _)| *own == kind).map(|(_, ready)| ready.clone())
+        };
+        if let Some(ready) = find(&self.ready.load()) {
+            return Ok(ready);
+        }
+        let _preparing = self.preparing.lock();
+        if let Some(ready) = find(&self.ready.load()) {
+            return Ok(ready);
+        }
+        let made = Arc::new(self.link(kind)?);
+        let mut all = Vec::clone(&self.ready.load());
+        all.push((kind, made.clone()));
+        self.ready.store(Arc::new(all));
+        Ok(made)
+    }
+
+    fn link(&self, kind: EngineKind) -> Result<Ready> {
+        let id = &self.config.id;
+        let engine = self.engines.get(kind)?;
+        let failed = |error: wasmtime::Error| {
+            Error::invalid(format!("{id}: {} cannot be linked: {error:#}", self.binary.name()))
+        };
+        let code = match self.binary.code(kind, &self.engines)? {
+            Code::Component(component) => {
+                let interface = match &self.target {
+                    Target::Command { interface, .. } => Some(interface.as_str()),
+                    Target::Function { interface, .. } => interface.as_deref(),
+                    _ => None,
+                };
+                let parent = interface.and_then(|name| component.get_export_index(None, name));
+                let function = self.function_name();
+                let export = component
+                    .get_export_index(parent.as_ref(), function)
+                    .ok_or_else(|| Error::internal(format!("{id}: lost its export {function}")))?;
+                let linker = link::with_traps(&engine.components, &component, id).map_err(failed)?;
+                let pre = linker.instantiate_pre(&component).map_err(failed)?;
+                ReadyCode::Component { pre, export }
+            }
+            Code::Module(module) => {
+                let linker = link::module_with_traps(&engine.modules, &module, id).map_err(failed)?;
+                ReadyCode::Module { pre: linker.instantiate_pre(&module).map_err(failed)? }
+            }
+        };
+        Ok(Ready { engine, code })
+    }
+
+    /// The engine for a process that found the pool full.
+    pub(crate) fn overflow(&self, kind: EngineKind) -> Result<Arc<Ready>> {
+        self.ready(EngineKind { allocation: Allocation::OnDemand, ..kind })
+    }
+
+    fn function_name(&self) -> &str {
+        match &self.target {
+            Target::Command { .. } => "run",
+            Target::Function { method, .. } => {
+                let name = method.signature().name.as_str();
+                name.rsplit_once('#').map_or(name, |(_, function)| function)
+            }
+            Target::CoreCommand => "_start",
+            Target::CoreFunction { name, .. } => name,
+        }
+    }
+}
+
+/// A unit that the kernel can hold; processes keep it alive.
+pub struct SharedUnit(pub(crate) Arc<WasmUnit>);
+
+impl SharedUnit {
+    /// What it is a handle of.
+    pub fn unit(&self) -> &WasmUnit {
+        &self.0
+    }
+}
+
+impl Unit for SharedUnit {
+    fn limits(&self) -> &Limits {
+        &self.0.config.limits
+    }
+
+    fn prepare(&self, spawn: Prepare<'_>) -> Result<Box<dyn Process>> {
+        let unit = &self.0;
+        let blame = |error: Error| error.context(&unit.config.id);
+        let (call, arguments) = match &unit.target {
+            Target::Command { method, .. } => {
+                let none = method.prepare(Vec::new()).map_err(blame)?;
+                (Call::Component(none), words(spawn.args))
+            }
+            Target::Function { method, .. } => {
+                (Call::Component(method.prepare(spawn.args).map_err(blame)?), Vec::new())
+            }
+            Target::CoreCommand => (Call::Core(Vec::new()), words(spawn.args)),
+            Target::CoreFunction { signature, .. } => {
+                (Call::Core(signature.lower(spawn.args).map_err(blame)?), Vec::new())
+            }
+        };
+        Ok(Box::new(WasmProcess { unit: unit.clone(), call, arguments }))
+    }
+
+    fn parse_args(&self, args: &[String]) -> Result<Vec<Value>> {
+        match self.0.signature() {
+            Some(signature) => wave::parse_args(signature, args)
+                .map_err(|error| error.context(&self.0.config.id)),
+            None => Ok(args.iter().map(|arg| Value::from(arg.as_str())).collect()),
+        }
+    }
+
+    fn render(&self, value: &Value) -> Option<String> {
+        let ty = self.0.signature().and_then(Signature::exit_type);
+        match (value, ty) {
+            (Value::Nil, None) => None,
+            (Value::String(text), _) => Some(text.clone()),
+            (value, ty) => Some(wave::print(value, ty)),
+        }
+    }
+}
+
+/// The arguments of a command, as text.
+fn words(args: Vec<Value>) -> Vec<String> {
+    args.into_iter()
+        .map(|arg| match arg {
+            Value::String(text) => text,
+            other => other.to_json().to_string(),
+        })
+        .collect()
+}
+
+fn environment(id: &EntryId, env: Vec<EnvVar>) -> Result<Vec<(String, String)>> {
+    let mut set = Vec::with_capacity(env.len());
+    for EnvVar { name, id: from, value, required } in env {
+        match value {
+            Some(value) => set.push((name, value)),
+            None if required => {
+                let from = from.map_or_else(String::new, |from| format!(" ({from})"));
+                return Err(Error::not_found(format!(
+                    "{id}: the required variable {name}{from} has no value: set it, or give its \
+                     env.variable a default"
+                )));
+            }
+            None => {}
+        }
+    }
+    Ok(set)
+}
+
+fn target(spec: &WasmSpec, binary: &Binary, engines: &Engines) -> Result<Target> {
+    let (id, name, wanted) = (&spec.id, binary.name(), spec.method.as_deref());
+    match binary.code(compiler(binary.class), engines)? {
+        Code::Component(component) => {
+            let export = method::find(id, name, wanted, &component)?;
+            let signature = Signature::new(export.function.clone(), &export.ty)
+                .map_err(|error| error.context(id))?;
+            let is_command = export.is_command();
+            let method = Method::new(signature);
+            Ok(match export.interface {
+                Some(interface) if is_command => Target::Command { interface, method },
+                interface => Target::Function { interface, method },
+            })
+        }
+        Code::Module(module) => {
+            let (name, ty) = method::find_core(id, name, wanted, &module)?;
+            if name == "_start" {
+                return Ok(Target::CoreCommand);
+            }
+            let signature = CoreSignature::new(name.clone(), &ty)
+                .map_err(|error| error.context(id))?;
+            Ok(Target::CoreFunction { name, signature })
+        }
+    }
+}

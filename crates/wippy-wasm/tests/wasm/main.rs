@@ -1,0 +1,5 @@
+//! Real guests on a real kernel.
+
+mod exits;
+mod load;
+mod node;

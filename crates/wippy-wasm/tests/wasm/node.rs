@@ -1,0 +1,95 @@
+//! A node with one process host and one terminal host, and the built guests.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use wippy_host::{Captured, Terminal, Volume};
+use wippy_kernel::{HostSpec, Kernel, KernelOptions, Scheduler, SpawnRequest};
+use wippy_model::{EntryId, Exit, Limits, Result, Value};
+use wippy_wasm::{BinarySource, Grants, WasmOptions, WasmRuntime, WasmSpec};
+
+/// A node that runs guests.
+pub(crate) struct Node {
+    pub(crate) kernel: Kernel,
+    pub(crate) runtime: Arc<WasmRuntime>,
+    pub(crate) stdout: Captured,
+    pub(crate) stderr: Captured,
+}
+
+pub(crate) const PROCESSES: &str = "test:processes";
+pub(crate) const TERMINAL: &str = "test:terminal";
+
+pub(crate) fn id(text: &str) -> EntryId {
+    EntryId::parse(text).unwrap()
+}
+
+/// The folder of built guests.
+pub(crate) fn guests() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../guests/built"))
+}
+
+/// An entry on a built guest, with every default.
+pub(crate) fn spec(guest: &str, method: Option<&str>) -> WasmSpec {
+    let volume = Arc::new(Volume::open(&guests(), false, None).unwrap());
+    WasmSpec {
+        id: id(&format!("test:{guest}")),
+        source: BinarySource::File { volume, path: format!("/{guest}.wasm") },
+        hash: None,
+        method: method.map(Into::into),
+        wit: None,
+        grants: Grants::default(),
+        program: guest.to_owned(),
+        args: Vec::new(),
+        env: Vec::new(),
+        cwd: None,
+        mounts: Vec::new(),
+        limits: Limits::default(),
+    }
+}
+
+impl Node {
+    pub(crate) fn new() -> Self {
+        Self::with_stdin("")
+    }
+
+    pub(crate) fn with_stdin(stdin: &str) -> Self {
+        let (terminal, stdout, stderr) = Terminal::memory(stdin);
+        let kernel = Kernel::new(KernelOptions::default());
+        let workers = HostSpec { scheduler: Scheduler::Own { workers: 1 }, ..HostSpec::new(id(PROCESSES)) };
+        kernel.add_host(workers);
+        kernel.add_host(HostSpec::terminal(id(TERMINAL)));
+        let runtime = Arc::new(WasmRuntime::new(WasmOptions::new(Arc::new(terminal))));
+        Self { kernel, runtime, stdout, stderr }
+    }
+
+    pub(crate) fn add(&self, spec: WasmSpec) {
+        let runtime = self.runtime.clone();
+        let id = spec.id.clone();
+        self.kernel.add_unit(
+            id,
+            Box::new(move || Ok(Arc::new(runtime.load(spec.clone())?))),
+        );
+    }
+
+    pub(crate) async fn spawn(
+        &self,
+        host: &str,
+        guest: &str,
+        args: Vec<Value>,
+    ) -> Result<(wippy_model::Pid, wippy_kernel::ExitWatch)> {
+        let request = SpawnRequest::new(id(&format!("test:{guest}")), id(host), args);
+        self.kernel.spawn_watched(request).await
+    }
+
+    /// Loads a guest, runs it on the process host, and gives its exit.
+    pub(crate) async fn run(&self, spec: WasmSpec, args: Vec<Value>) -> Result<Exit> {
+        self.run_on(PROCESSES, spec, args).await
+    }
+
+    pub(crate) async fn run_on(&self, host: &str, spec: WasmSpec, args: Vec<Value>) -> Result<Exit> {
+        let guest = spec.id.name().to_owned();
+        self.add(spec);
+        let (_, watch) = self.spawn(host, &guest, args).await?;
+        Ok(Exit::clone(&*watch.await))
+    }
+}

@@ -1,0 +1,302 @@
+//! The composition root: a project becomes a kernel with its hosts and units, and the
+//! engines, volumes and variables behind them.
+//!
+//! Nothing is opened, read or compiled here but variables: a unit is loaded when it is
+//! first spawned, or when [`Node::load_all`] asks for all of them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use wippy_host::{Terminal, Variables};
+use wippy_kernel::{HostSpec, Kernel, KernelOptions, Profile, Scheduler, Unit};
+use wippy_model::{EntryId, Error, Result};
+use wippy_registry::{
+    Data, Diagnostic, Diagnostics, Entry, EntryKind, Grant, HostProfile, HostSettings, Project,
+    Registry, WasmRun,
+};
+use wippy_wasm::{
+    BinarySource, EnvVar, Grants, Mount, WasmOptions, WasmRuntime, WasmSpec, WasmUnit,
+};
+
+use crate::volumes::Volumes;
+use crate::{environment, progress};
+
+/// Names the folder of compiled code; it wins over the project's settings.
+const CACHE_DIR_VARIABLE: &str = "WIPPY_CACHE_DIR";
+
+/// What a node leaves open in its entries: those made of a command line do not pin what
+/// nobody wrote down.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct NodeOptions {
+    /// The method is the only export, or `run`, whatever the entry says.
+    pub(crate) any_method: bool,
+}
+
+/// A project, put together and ready to spawn.
+pub(crate) struct Node {
+    /// Its kernel.
+    pub(crate) kernel: Kernel,
+    parts: Arc<Parts>,
+}
+
+/// What loaders share.
+struct Parts {
+    project: Project,
+    options: NodeOptions,
+    volumes: Volumes,
+    variables: Variables,
+    wasm: WasmRuntime,
+    lua: wippy_lua::LuaRuntime,
+}
+
+impl Node {
+    /// Puts a project together. Opens no binary.
+    ///
+    /// # Errors
+    ///
+    /// When a storage of variables cannot be read.
+    pub(crate) fn new(project: Project, options: NodeOptions) -> Result<Self, Diagnostics> {
+        let settings = project.settings();
+        let terminal = Arc::new(Terminal::stdio());
+        let wasm = WasmRuntime::new(WasmOptions {
+            cache_dir: cache_dir(&project),
+            binary_bytes_max: settings.wasm.binary_bytes_max,
+            terminal: terminal.clone(),
+            progress: progress::sink(),
+        });
+        let kernel = Kernel::new(KernelOptions {
+            node: settings.runtime.node.as_str().into(),
+            ..KernelOptions::default()
+        });
+        let parts = Arc::new(Parts {
+            volumes: Volumes::of(project.registry()),
+            variables: environment::variables(project.registry())?,
+            lua: wippy_lua::LuaRuntime::new(wippy_lua::LuaOptions { terminal }),
+            wasm,
+            options,
+            project,
+        });
+        for entry in parts.registry().entries() {
+            match &entry.data {
+                Data::ProcessHost(host) => kernel.add_host(process_host(&entry.id, &host.host)),
+                Data::TerminalHost(_) => kernel.add_host(HostSpec::terminal(entry.id.clone())),
+                Data::ProcessWasm(_) | Data::ProcessLua(_) => {
+                    let (parts, entry) = (parts.clone(), entry.clone());
+                    kernel.add_unit(entry.id.clone(), Box::new(move || parts.unit(&entry)));
+                }
+                _ => {}
+            }
+        }
+        Ok(Self { kernel, parts })
+    }
+
+    /// The entries.
+    pub(crate) fn registry(&self) -> &Registry {
+        self.parts.registry()
+    }
+
+    /// Opens every volume and loads every unit and function, as many at one time as there
+    /// are cores. Runs nothing.
+    ///
+    /// # Errors
+    ///
+    /// Everything that does not load, in the order of the entries.
+    pub(crate) async fn load_all(&self) -> Result<(), Diagnostics> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let turns = Arc::new(Semaphore::new(cores));
+        let mut loads = JoinSet::new();
+        for (place, entry) in self.registry().entries().enumerate() {
+            let (kernel, parts, entry) = (self.kernel.clone(), self.parts.clone(), entry.clone());
+            let turns = turns.clone();
+            loads.spawn(async move {
+                // The semaphore is never closed.
+                let _turn = turns.acquire_owned().await;
+                let loaded = parts.load(&kernel, &entry).await;
+                (place, loaded.map_err(|error| not_loaded(&entry, &error)))
+            });
+        }
+        let mut wrong: Vec<(usize, Diagnostic)> = Vec::new();
+        while let Some(load) = loads.join_next().await {
+            match load {
+                Ok((place, Err(diagnostic))) => wrong.push((place, diagnostic)),
+                Ok((_, Ok(()))) => {}
+                Err(failure) => {
+                    let text = format!("loading failed: {failure}");
+                    wrong.push((usize::MAX, Diagnostic::error("load", text)));
+                }
+            }
+        }
+        wrong.sort_by_key(|(place, _)| *place);
+        let mut diagnostics = Diagnostics::default();
+        diagnostics.extend(wrong.into_iter().map(|(_, diagnostic)| diagnostic));
+        if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
+    }
+
+    /// Warnings about binaries that load: imports that no grant names.
+    pub(crate) fn warnings(&self) -> Diagnostics {
+        let mut warnings = Diagnostics::default();
+        for entry in self.registry().entries().filter(|entry| entry.wasm().is_some()) {
+            let Ok(unit) = self.parts.wasm_unit(entry) else { continue };
+            for import in unit.unknown_imports() {
+                let message = format!(
+                    "entry {}: the binary imports {import}, which this runtime does not have: a \
+                     call of it traps",
+                    entry.id
+                );
+                let help = "`wippy inspect FILE.wasm` shows all of its imports";
+                let warning = Diagnostic::warning("unknown-import", message);
+                warnings.push(warning.at(entry.place_of("path")).help(help));
+            }
+        }
+        warnings
+    }
+}
+
+impl Parts {
+    fn registry(&self) -> &Registry {
+        self.project.registry()
+    }
+
+    async fn load(self: &Arc<Self>, kernel: &Kernel, entry: &Arc<Entry>) -> Result<()> {
+        match entry.kind() {
+            EntryKind::ProcessWasm | EntryKind::ProcessLua => {
+                kernel.unit(&entry.id).await.map(drop)
+            }
+            EntryKind::FsDirectory => self.volumes.get(&entry.id).map(drop),
+            EntryKind::FunctionWasm | EntryKind::FunctionWat => {
+                let (parts, entry) = (self.clone(), entry.clone());
+                tokio::task::spawn_blocking(move || parts.wasm_unit(&entry).map(drop))
+                    .await
+                    .unwrap_or_else(|failure| Err(Error::internal(failure.to_string())))
+            }
+            EntryKind::FunctionLua | EntryKind::LibraryLua => self.lua.check(&self.lua_spec(entry)?),
+            _ => Ok(()),
+        }
+    }
+
+    fn unit(&self, entry: &Entry) -> Result<Arc<dyn Unit>> {
+        match entry.kind() {
+            EntryKind::ProcessLua => {
+                let unit: Arc<dyn Unit> = self.lua.load(self.lua_spec(entry)?)?;
+                Ok(unit)
+            }
+            _ => {
+                let unit: Arc<dyn Unit> = self.wasm_unit(entry)?;
+                Ok(unit)
+            }
+        }
+    }
+
+    fn wasm_unit(&self, entry: &Entry) -> Result<Arc<WasmUnit>> {
+        let run = entry
+            .wasm()
+            .ok_or_else(|| Error::internal(format!("{} is no WebAssembly entry", entry.id)))?;
+        self.wasm.load(self.wasm_spec(entry, run)?)
+    }
+
+    fn wasm_spec(&self, entry: &Entry, run: &WasmRun) -> Result<WasmSpec> {
+        let source = match (entry.binary(), entry.source_text()) {
+            (Some(binary), _) => BinarySource::File {
+                volume: self.volumes.get(&binary.fs).map_err(|error| error.context(&entry.id))?,
+                path: binary.path.clone(),
+            },
+            (None, Some(text)) => BinarySource::Bytes {
+                name: text.file.to_string(),
+                bytes: text.text.as_bytes().into(),
+            },
+            (None, None) => {
+                return Err(Error::internal(format!("{} has no binary", entry.id)));
+            }
+        };
+        let env = run.wasi.env.iter().map(|env| EnvVar {
+            name: env.name.clone(),
+            id: Some(env.id.clone()),
+            value: self.variables.get(&env.id),
+            required: env.required,
+        });
+        let mounts = run.wasi.mounts.iter().map(|mount| {
+            let volume = self.volumes.get(&mount.fs).map_err(|error| error.context(&entry.id))?;
+            Ok(Mount {
+                directory: volume.directory().to_owned(),
+                guest: mount.guest.clone(),
+                read_only: mount.read_only,
+            })
+        });
+        Ok(WasmSpec {
+            id: entry.id.clone(),
+            source,
+            hash: entry.binary().and_then(|binary| binary.hash.sha256()).map(ToString::to_string),
+            method: (!self.options.any_method).then(|| run.method.clone()),
+            wit: run.wit.clone(),
+            grants: Grants {
+                sockets: run.imports.contains(Grant::Sockets),
+                http: run.imports.contains(Grant::Http),
+            },
+            program: entry.id.name().to_owned(),
+            args: run.wasi.args.clone(),
+            env: env.collect(),
+            cwd: run.wasi.cwd.clone(),
+            mounts: mounts.collect::<Result<_>>()?,
+            limits: run.limits(),
+        })
+    }
+
+    fn lua_spec(&self, entry: &Entry) -> Result<wippy_lua::LuaSpec> {
+        let _ = entry;
+        todo!()
+    }
+}
+
+/// What does not load, with the place of its entry.
+pub(crate) fn not_loaded(entry: &Entry, error: &Error) -> Diagnostic {
+    let field = match entry.kind() {
+        EntryKind::FsDirectory => "directory",
+        EntryKind::ProcessWasm | EntryKind::FunctionWasm => "path",
+        _ => "source",
+    };
+    Diagnostic::error("load", error.message()).at(entry.place_of(field))
+}
+
+fn process_host(id: &EntryId, settings: &HostSettings) -> HostSpec {
+    let default = HostSpec::new(id.clone());
+    let count = |written: Option<u32>, default: usize| written.map_or(default, |n| n as usize);
+    HostSpec {
+        scheduler: match settings.workers {
+            Some(workers) => Scheduler::Own { workers: workers as usize },
+            None => default.scheduler,
+        },
+        queue_size: count(settings.queue_size, default.queue_size),
+        processes_max: count(settings.max_processes, default.processes_max),
+        profile: match settings.profile {
+            HostProfile::Spawn => Profile::Spawn,
+            HostProfile::Density => Profile::Density,
+        },
+        slice: Duration::from_millis(settings.slice_ms.into()),
+        stop_timeout: settings.stop_timeout,
+        stack_bytes: settings
+            .stack_bytes
+            .map_or(default.stack_bytes, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+        ..default
+    }
+}
+
+/// Where compiled code is kept: `WIPPY_CACHE_DIR`, else as the project says, else the
+/// user's cache folder.
+fn cache_dir(project: &Project) -> Option<PathBuf> {
+    let settings = &project.settings().wasm;
+    if !settings.cache {
+        return None;
+    }
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let named = variable(CACHE_DIR_VARIABLE).map(PathBuf::from);
+    let written = || settings.cache_dir.as_ref().map(|written| project.root().join(written));
+    let users = || {
+        let home = || variable("HOME").map(|home| PathBuf::from(home).join(".cache"));
+        let folder = variable("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
+        Some(folder.join("wippy"))
+    };
+    named.or_else(written).or_else(users)
+}

@@ -1,0 +1,7 @@
+-- A command's arguments arrive as text. What it returns is printed; an integer or `false`
+-- would be the exit status.
+local function main(name: string?): string
+    return "Hello, " .. (name or "World") .. "!"
+end
+
+return { main = main }
