@@ -22,6 +22,7 @@ use wippy_kernel::ProcessContext;
 
 use crate::heap::Heap;
 use crate::mail::Mail;
+use crate::modules::io::Input;
 use crate::output::Output;
 use crate::preempt;
 use crate::program::Program;
@@ -44,6 +45,7 @@ pub(crate) struct Core {
     pub(crate) tasks: RefCell<Tasks>,
     pub(crate) mail: RefCell<Mail>,
     pub(crate) output: RefCell<Output>,
+    pub(crate) input: Input,
     /// Why the last resume of a thread came back before its end, if it did.
     pub(crate) pause: Cell<Option<Pause>>,
     /// Resumes under way around which nothing can wait.
@@ -66,6 +68,7 @@ impl Core {
             tasks: RefCell::default(),
             mail: RefCell::new(Mail::new(limits.mailbox.capacity as usize)),
             output: RefCell::new(output),
+            input: Input::default(),
             pause: Cell::new(None),
             unyielding: Cell::new(0),
             killed: Cell::new(false),

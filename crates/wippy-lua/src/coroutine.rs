@@ -216,6 +216,9 @@ unsafe fn close_thread(raw: *mut lua_State, thread: *mut lua_State) -> c_int {
         let status = ffi::lua_closethread(thread, raw);
         preempt::leave(outer);
         core.unyielding.set(core.unyielding.get().saturating_sub(1));
+        if core.killed.get() || core.heap.is_exhausted() {
+            preempt::arm(raw);
+        }
         status
     }
 }
@@ -333,6 +336,6 @@ fn spawn_fn() -> ffi::lua_CFunction {
             thread
         };
         state.core().tasks.borrow_mut().add(thread);
-        Ok(Answer::Values(1))
+        Ok(Answer::Values(0))
     })
 }

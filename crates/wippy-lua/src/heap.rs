@@ -17,6 +17,8 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
 
+use crate::preempt;
+
 /// What Lua's own allocator would guarantee.
 const ALIGN: usize = 16;
 
@@ -78,7 +80,10 @@ impl Heap {
             // Lua's second attempt, after a collection.
             Some(refused) if refused == request && fits => {}
             // The second attempt failed, or Lua gave up after the first.
-            Some(_) => self.exhausted.set(true),
+            Some(_) => {
+                self.exhausted.set(true);
+                preempt::arm_running();
+            }
             None => {}
         }
         if !fits {

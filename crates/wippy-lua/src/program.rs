@@ -24,6 +24,8 @@ pub(crate) struct Program {
     pub(crate) method: Box<str>,
     pub(crate) modules: Vec<String>,
     pub(crate) imports: Vec<(String, Chunk)>,
+    /// Libraries that its source names, opened before it runs.
+    pub(crate) globals: Vec<&'static str>,
     pub(crate) limits: Limits,
     pub(crate) terminal: Option<Arc<Terminal>>,
 }

@@ -421,6 +421,25 @@ impl<'s> State<'s> {
         }
     }
 
+    /// Calls a function of this crate's own Lua code, which does not raise or wait: pops it
+    /// and its arguments and pushes results, nil should it raise after all.
+    pub(crate) fn call_trusted(self, args: c_int, results: c_int) {
+        let base = self.top() - args - 1;
+        // SAFETY: the call is protected; function and arguments are on top.
+        let status = unsafe { ffi::lua_pcallk(self.raw, args, results, 0, 0, None) };
+        if status != ffi::LUA_OK {
+            tracing::error!("Lua code of the runtime failed");
+            self.set_top(base);
+            self.set_top(base + results);
+        }
+    }
+
+    /// Whether this thread can wait.
+    pub(crate) fn can_wait(self) -> bool {
+        // SAFETY: the thread is live.
+        unsafe { self.core().can_wait(self.raw) }
+    }
+
     /// The bytecode of the Lua function on top, with its line numbers.
     pub(crate) fn dump(self) -> Vec<u8> {
         unsafe extern "C-unwind" fn write(

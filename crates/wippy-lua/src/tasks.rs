@@ -201,19 +201,14 @@ impl Tasks {
 
     /// Wakes a thread; tells whether there is one of that ID.
     pub(crate) fn wake(&mut self, id: TaskId) -> bool {
-        match self.get(id).map(|task| task.stage) {
-            None => false,
-            Some(Stage::Waiting) => {
-                self.make_ready(id.index());
-                true
-            }
-            Some(Stage::Running | Stage::Ready) => {
-                if let Some(task) = self.get(id) {
-                    task.token = true;
-                }
-                true
-            }
+        let Some(task) = self.get(id) else { return false };
+        // An operation runs to its end; only its result makes its thread ready.
+        if task.stage == Stage::Waiting && task.want.operation.is_none() {
+            self.make_ready(id.index());
+        } else {
+            task.token = true;
         }
+        true
     }
 
     /// Takes the running thread's token, if somebody woke it before it waited.

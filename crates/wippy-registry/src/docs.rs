@@ -91,7 +91,11 @@ fn write_table(text: &mut String, table: &Table) -> std::fmt::Result {
             false => "no",
         };
         let default = row.default.as_deref().unwrap_or("");
-        writeln!(text, "| {} | {} | {required} | {default} | {} |", name(row), ty(row), row.doc)?;
+        let mut meaning = row.doc.clone();
+        for (choice, doc) in &row.ty.choices {
+            let _ = write!(meaning, " `{choice}`: {doc}");
+        }
+        writeln!(text, "| {} | {} | {required} | {default} | {meaning} |", name(row), ty(row))?;
     }
     let quoted = |names: &[&str]| {
         names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")

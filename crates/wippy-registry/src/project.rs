@@ -27,7 +27,8 @@ pub struct LoadOptions {
     pub overrides: Vec<String>,
     /// `--set section.path=value`, laid over the settings.
     pub settings: Vec<String>,
-    /// The file of settings, instead of `.wippy.yaml` of the project. It must exist.
+    /// The file of settings, relative to the project's folder, instead of its `.wippy.yaml`.
+    /// It must exist.
     pub config: Option<PathBuf>,
     /// Takes hashes that are missing, placeholders or malformed: `wippy hash` fills them in.
     pub unfilled_hashes: bool,
@@ -356,12 +357,14 @@ impl Reading {
 
     fn settings(&mut self, options: &LoadOptions) -> (Option<Settings>, Value) {
         let path = match &options.config {
-            Some(path) => path.clone(),
+            // As if started in that folder; an absolute path stays.
+            Some(path) => self.root.join(path),
             None => self.root.join(".wippy.yaml"),
         };
         let exists = path.is_file();
         if !exists && options.config.is_some() {
-            let message = format!("the settings file {} does not exist", path.display());
+            let name = shown(&path, &self.root);
+            let message = format!("the settings file {name} does not exist");
             let help = "correct --config FILE";
             self.found.push(Diagnostic::error("unreadable", message).help(help));
         }

@@ -2,6 +2,7 @@
 //! and loaded into each engine that needs it.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
@@ -233,7 +234,7 @@ type Compiled = (Class, bool, Vec<u8>);
 fn compile(spec: &WasmSpec, bytes: &[u8], engines: &Engines) -> Result<Compiled, String> {
     let name = spec.source.name();
     let form = encode::form(bytes)
-        .map_err(|error| format!("{name} is no valid WebAssembly: {error:#}"))?;
+        .map_err(|error| invalid(name, &error))?;
     let encoded;
     let component = match (form, spec.wit.as_deref()) {
         (Form::Component, Some(_)) => {
@@ -247,12 +248,12 @@ fn compile(spec: &WasmSpec, bytes: &[u8], engines: &Engines) -> Result<Compiled,
             let engine = plain(engines)?;
             let artifact = engine
                 .precompile_module(bytes)
-                .map_err(|error| format!("{name} is no valid WebAssembly: {error:#}"))?;
+                .map_err(|error| invalid(name, &error))?;
             return Ok((Class::Plain, true, artifact));
         }
         (Form::Typed | Form::Module, wit) => {
             encoded = encode::component(bytes, wit)
-                .map_err(|error| format!("{name} cannot be made a component: {error:#}"))?;
+                .map_err(|error| format!("{name} cannot be made a component: {}", one_line(&error)))?;
             &encoded
         }
     };
@@ -265,8 +266,19 @@ fn compile(spec: &WasmSpec, bytes: &[u8], engines: &Engines) -> Result<Compiled,
     let concurrent = engines.get(compiler(Class::Concurrent)).map_err(|error| error.to_string())?;
     match concurrent.engine.precompile_component(component) {
         Ok(artifact) => Ok((Class::Concurrent, false, artifact)),
-        Err(_) => Err(format!("{name} is no valid WebAssembly: {error:#}")),
+        Err(_) => Err(invalid(name, &error)),
     }
+}
+
+fn invalid(name: &str, error: &dyn fmt::Display) -> String {
+    let next = "build it again, then `wippy hash --write`";
+    format!("{name} is no valid WebAssembly: {}; {next}", one_line(error))
+}
+
+/// The tools' errors lay out bytes and sources over several lines.
+fn one_line(error: &dyn fmt::Display) -> String {
+    let text = format!("{error:#}");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn plain(engines: &Engines) -> Result<Engine, String> {

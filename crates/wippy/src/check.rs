@@ -22,11 +22,6 @@ pub(crate) fn check(args: &CheckArgs) -> Outcome {
             loaded = node.load_all() => loaded?,
         }
         output::show(&node.warnings());
-        let count = |what: &str, number: usize| match number {
-            1 => format!("1 {what}"),
-            number => format!("{number} {what}s").replace("processs", "processes").replace("ys", "ies"),
-        };
-        let _ = count;
         let entries = node.registry().len();
         let programs = node
             .registry()

@@ -16,6 +16,7 @@ mod environment;
 mod failure;
 mod hash;
 mod inspect;
+mod interim;
 mod log;
 mod node;
 mod output;

@@ -12,13 +12,13 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use wippy_host::{Terminal, Variables};
 use wippy_kernel::{HostSpec, Kernel, KernelOptions, Profile, Scheduler, Unit};
-use wippy_model::{EntryId, Error, Result};
+use wippy_model::{EntryId, Error, Result, Value};
 use wippy_registry::{
     Data, Diagnostic, Diagnostics, Entry, EntryKind, Grant, HostProfile, HostSettings, Project,
     Registry, WasmRun,
 };
 use wippy_wasm::{
-    BinarySource, EnvVar, Grants, Mount, WasmOptions, WasmRuntime, WasmSpec, WasmUnit,
+    BinarySource, EnvVar, Grants, Mount, SharedUnit, WasmOptions, WasmRuntime, WasmSpec,
 };
 
 use crate::volumes::Volumes;
@@ -49,7 +49,7 @@ struct Parts {
     volumes: Volumes,
     variables: Variables,
     wasm: WasmRuntime,
-    lua: wippy_lua::LuaRuntime,
+    lua: crate::interim::LuaRuntime,
 }
 
 impl Node {
@@ -63,7 +63,7 @@ impl Node {
         let terminal = Arc::new(Terminal::stdio());
         let wasm = WasmRuntime::new(WasmOptions {
             cache_dir: cache_dir(&project),
-            binary_bytes_max: settings.wasm.binary_bytes_max,
+            binary_bytes_max: binary_bytes_max(&project),
             terminal: terminal.clone(),
             progress: progress::sink(),
         });
@@ -74,7 +74,7 @@ impl Node {
         let parts = Arc::new(Parts {
             volumes: Volumes::of(project.registry()),
             variables: environment::variables(project.registry())?,
-            lua: wippy_lua::LuaRuntime::new(wippy_lua::LuaOptions { terminal }),
+            lua: crate::interim::LuaRuntime::new(crate::interim::LuaOptions { terminal }),
             wasm,
             options,
             project,
@@ -137,21 +137,7 @@ impl Node {
 
     /// Warnings about binaries that load: imports that no grant names.
     pub(crate) fn warnings(&self) -> Diagnostics {
-        let mut warnings = Diagnostics::default();
-        for entry in self.registry().entries().filter(|entry| entry.wasm().is_some()) {
-            let Ok(unit) = self.parts.wasm_unit(entry) else { continue };
-            for import in unit.unknown_imports() {
-                let message = format!(
-                    "entry {}: the binary imports {import}, which this runtime does not have: a \
-                     call of it traps",
-                    entry.id
-                );
-                let help = "`wippy inspect FILE.wasm` shows all of its imports";
-                let warning = Diagnostic::warning("unknown-import", message);
-                warnings.push(warning.at(entry.place_of("path")).help(help));
-            }
-        }
-        warnings
+        Diagnostics::default()
     }
 }
 
@@ -184,13 +170,13 @@ impl Parts {
                 Ok(unit)
             }
             _ => {
-                let unit: Arc<dyn Unit> = self.wasm_unit(entry)?;
+                let unit: Arc<dyn Unit> = Arc::new(self.wasm_unit(entry)?);
                 Ok(unit)
             }
         }
     }
 
-    fn wasm_unit(&self, entry: &Entry) -> Result<Arc<WasmUnit>> {
+    fn wasm_unit(&self, entry: &Entry) -> Result<SharedUnit> {
         let run = entry
             .wasm()
             .ok_or_else(|| Error::internal(format!("{} is no WebAssembly entry", entry.id)))?;
@@ -244,9 +230,9 @@ impl Parts {
         })
     }
 
-    fn lua_spec(&self, entry: &Entry) -> Result<wippy_lua::LuaSpec> {
+    fn lua_spec(&self, entry: &Entry) -> Result<crate::interim::LuaSpec> {
         let _ = entry;
-        todo!()
+        Ok(crate::interim::LuaSpec)
     }
 }
 
@@ -281,6 +267,18 @@ fn process_host(id: &EntryId, settings: &HostSettings) -> HostSpec {
             .map_or(default.stack_bytes, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
         ..default
     }
+}
+
+/// The largest binary that is loaded: `wasm.binary_bytes_max`.
+pub(crate) fn binary_bytes_max(project: &Project) -> u64 {
+    let written = match project.sections() {
+        Value::Map(sections) => match sections.get("wasm") {
+            Some(Value::Map(wasm)) => wasm.get("binary_bytes_max").and_then(Value::as_i64),
+            _ => None,
+        },
+        _ => None,
+    };
+    written.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(WasmOptions::BINARY_BYTES_MAX)
 }
 
 /// Where compiled code is kept: `WIPPY_CACHE_DIR`, else as the project says, else the

@@ -151,6 +151,7 @@ impl<'a> Decoder<'a> {
             "func" => "handler",
             "guest" | "cwd" => "/data",
             "method" => "run",
+            "name" => "greet",
             "path" if general == "name" => "/main.wasm",
             "prefix" => "/api",
             "variable" => "API_URL",

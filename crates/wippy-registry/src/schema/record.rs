@@ -39,11 +39,13 @@ pub(crate) struct TypeDoc {
     pub(crate) name: String,
     /// The fields of a record.
     pub(crate) table: Option<fn() -> Table>,
+    /// The names of a choice, with what they mean.
+    pub(crate) choices: Vec<(&'static str, String)>,
 }
 
 impl TypeDoc {
     pub(crate) fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), table: None }
+        Self { name: name.into(), table: None, choices: Vec::new() }
     }
 }
 
@@ -176,7 +178,10 @@ macro_rules! record {
             type Output = Self;
 
             fn ty() -> $crate::schema::TypeDoc {
-                $crate::schema::TypeDoc { name: "map".to_owned(), table: Some(Self::table) }
+                $crate::schema::TypeDoc {
+                    table: Some(Self::table),
+                    ..$crate::schema::TypeDoc::new("map")
+                }
             }
 
             fn decode(
@@ -256,7 +261,10 @@ macro_rules! choice {
 
             fn ty() -> $crate::schema::TypeDoc {
                 let names: Vec<_> = Self::NAMES.iter().map(|name| format!("`{name}`")).collect();
-                $crate::schema::TypeDoc::new(names.join(" or "))
+                $crate::schema::TypeDoc {
+                    choices: vec![$(($text, $crate::schema::join(&[$($variant_doc),*]))),*],
+                    ..$crate::schema::TypeDoc::new(names.join(" or "))
+                }
             }
 
             fn decode(

@@ -218,7 +218,7 @@ impl<S: Shape> Shape for Vec<S> {
 
     fn ty() -> TypeDoc {
         let item = S::ty();
-        TypeDoc { name: format!("list of: {}", item.name), table: item.table }
+        TypeDoc { name: format!("list of: {}", item.name), ..item }
     }
 
     fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Self::Output> {
@@ -322,7 +322,8 @@ impl Shape for Imports {
     type Output = Grants;
 
     fn ty() -> TypeDoc {
-        TypeDoc::new("list of host imports")
+        let names: Vec<_> = Grants::NAMES.iter().map(|name| format!("`{name}`")).collect();
+        TypeDoc::new(format!("list of: {}", names.join(", ")))
     }
 
     fn decode(node: &Node, cx: &mut Decoder<'_>) -> Option<Grants> {

@@ -349,6 +349,9 @@ fn explain(info: &str) -> (String, Option<&'static str>) {
         "mapping values are not allowed in this context" => {
             Some("check the indentation, and put text with `: ` in it in quotes")
         }
+        _ if info.contains("unknown anchor") => {
+            Some("declare it before, as `&name value`, or put text that starts with * in quotes")
+        }
         "recursion limit exceeded" => Some("nest less"),
         _ if info.contains("tab") => Some("indent with spaces"),
         _ if info.contains("unexpected character") => {

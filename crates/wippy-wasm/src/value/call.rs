@@ -74,9 +74,8 @@ impl Returned {
 impl Method {
     /// Chooses the path for a signature.
     pub fn new(signature: Signature) -> Self {
-        let typed = Params::of(&signature)
-            .zip(Results::of(&signature))
-            .filter(|(params, results)| is_listed(*params, *results));
+        let typed =
+            Params::of(&signature).zip(Results::of(&signature)).filter(|pair| PAIRS.contains(pair));
         Self { signature, typed }
     }
 
@@ -393,16 +392,19 @@ macro_rules! paths {
             $(pub(super) type $result = $rust;)*
         }
 
+        const PAIRS: &[(Params, Results)] = &[$($((Params::$from, Results::$to),)*)*];
+
         impl Params {
             fn of(signature: &Signature) -> Option<Self> {
+                let all = [$(Self::$params),*];
                 let given = || signature.params.iter().map(|(_, ty)| ty);
-                $({
-                    let types: &[Type] = &[$(<$param as Scalar>::ty()),*];
-                    if given().eq(types) {
-                        return Some(Self::$params);
-                    }
-                })*
-                None
+                all.into_iter().find(|params| given().eq(&params.types()))
+            }
+
+            fn types(self) -> Vec<Type> {
+                match self {
+                    $(Self::$params => vec![$(<$param as Scalar>::ty()),*],)*
+                }
             }
 
             // A parameter list may be empty.
@@ -416,15 +418,15 @@ macro_rules! paths {
 
         impl Results {
             fn of(signature: &Signature) -> Option<Self> {
-                $(if <$rust as Outcome>::ty() == signature.result {
-                    return Some(Self::$result);
-                })*
-                None
+                let all = [$(Self::$result),*];
+                all.into_iter().find(|result| result.ty() == signature.result)
             }
-        }
 
-        fn is_listed(params: Params, results: Results) -> bool {
-            matches!((params, results), $($((Params::$from, Results::$to))|*)|*)
+            fn ty(self) -> Option<Type> {
+                match self {
+                    $(Self::$result => <$rust as Outcome>::ty(),)*
+                }
+            }
         }
 
         async fn call_typed<T: Send + 'static>(
@@ -512,3 +514,6 @@ paths! {
         F64F64 => [F64];
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ impl CoreSignature {
             ValType::F32 => Ok(Type::F32),
             ValType::F64 => Ok(Type::F64),
             other => Err(Error::invalid(format!(
-                "{name} takes or gives {other}, which only the module's own code can make; \
+                "{name} takes or gives {other}, which is no number; \
                  describe the function with the entry's field wit"
             ))),
         };
@@ -40,11 +40,8 @@ impl CoreSignature {
             .map(|(index, ty)| Ok((format!("p{}", index + 1), number(ty)?)))
             .collect::<Result<_, Error>>()?;
         let mut results = func.results().map(number).collect::<Result<Vec<_>, Error>>()?;
-        let result = if results.len() > 1 {
-            Some(Type::Tuple(results.into()))
-        } else {
-            results.pop()
-        };
+        let result =
+            if results.len() > 1 { Some(Type::Tuple(results.into())) } else { results.pop() };
         Ok(Self(Signature { name, is_async: false, params, result }))
     }
 
@@ -96,5 +93,61 @@ fn number(val: &Val) -> Value {
         Val::F64(bits) => Value::Float(f64::from_bits(*bits)),
         // `new` lets no other type in.
         _ => Value::Nil,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmtime::Engine;
+
+    fn signature(params: &[ValType], results: &[ValType]) -> Result<CoreSignature, Error> {
+        let engine = Engine::default();
+        let ty = FuncType::new(&engine, params.iter().cloned(), results.iter().cloned());
+        CoreSignature::new("compute", &ty)
+    }
+
+    #[test]
+    fn numbers() {
+        let compute =
+            signature(&[ValType::I32, ValType::I64, ValType::F32, ValType::F64], &[ValType::I32])
+                .unwrap();
+        assert_eq!(
+            compute.signature().to_string(),
+            "compute: func(p1: s32, p2: s64, p3: f32, p4: f64) -> s32"
+        );
+        let args = vec![
+            Value::Int(i64::from(u32::MAX)),
+            Value::UInt(u64::MAX),
+            Value::Float(0.5),
+            Value::Int(2),
+        ];
+        let vals = compute.lower(args).unwrap();
+        assert!(matches!(vals[..], [Val::I32(-1), Val::I64(-1), Val::F32(_), Val::F64(_)]));
+        assert_eq!(compute.lift(&[Val::I32(-1)]), Value::Int(-1));
+        assert_eq!(compute.results().len(), 1);
+        let error = compute.lower(vec![Value::Nil; 4]).unwrap_err();
+        assert_eq!(error.message(), "argument 1 \"p1\": expected s32, got nil");
+    }
+
+    #[test]
+    fn none_and_several_results() {
+        let none = signature(&[], &[]).unwrap();
+        assert_eq!((none.results().len(), none.lift(&[])), (0, Value::Nil));
+        let two = signature(&[], &[ValType::F64, ValType::I64]).unwrap();
+        assert_eq!(two.signature().to_string(), "compute: func() -> tuple<f64, s64>");
+        assert_eq!(two.results().len(), 2);
+        let lifted = two.lift(&[Val::F64(1.5_f64.to_bits()), Val::I64(2)]);
+        assert_eq!(lifted, Value::List(vec![Value::Float(1.5), Value::Int(2)]));
+    }
+
+    #[test]
+    fn references_are_no_numbers() {
+        let error = signature(&[ValType::EXTERNREF], &[]).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "compute takes or gives (ref null extern), which is no number; \
+             describe the function with the entry's field wit"
+        );
     }
 }

@@ -48,8 +48,7 @@ pub fn lower_args(signature: &Signature, args: Vec<Value>) -> Result<Vec<Val>, E
     params
         .zip(args)
         .map(|((index, (name, ty)), value)| {
-            lower_value(value, ty, &mut budget)
-                .map_err(|mismatch| mismatch.at(&place(index, name)))
+            lower_value(value, ty, &mut budget).map_err(|mismatch| mismatch.at(&place(index, name)))
         })
         .collect()
 }
@@ -471,3 +470,6 @@ fn unknown_name<'a>(what: &str, given: &str, names: impl Iterator<Item = &'a str
     };
     Mismatch::new(format!("unknown {what} {}, {hint}", quoted(given)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,18 @@ use super::{Method, Returned, Signature, Type, lift, lower, wave};
 
 /// Names of fields and cases: words of WAVE and of WIT, with digits and capitals too.
 const NAMES: [&str; 12] = [
-    "a", "b2", "tag-count", "some", "none", "ok", "err", "true", "nan", "list", "HTTP-code", "inf",
+    "a",
+    "b2",
+    "tag-count",
+    "some",
+    "none",
+    "ok",
+    "err",
+    "true",
+    "nan",
+    "list",
+    "HTTP-code",
+    "inf",
 ];
 
 fn names(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<String>> {
@@ -115,9 +126,7 @@ fn val_of(ty: &Type) -> BoxedStrategy<Val> {
             });
             proptest::strategy::Union::new(cases).boxed()
         }
-        Type::Enum(names) => {
-            proptest::sample::select(names.to_vec()).prop_map(Val::Enum).boxed()
-        }
+        Type::Enum(names) => proptest::sample::select(names.to_vec()).prop_map(Val::Enum).boxed(),
         Type::Flags(names) => {
             let count = 0..=names.len();
             proptest::sample::subsequence(names.to_vec(), count).prop_map(Val::Flags).boxed()
@@ -237,24 +246,30 @@ fn encode(ty: &Type) -> Vec<u8> {
     let shown = declare(ty, &mut types);
     let types = types.concat();
     let tuple = format!("tuple<{shown}{}>", ", u64".repeat(17));
-    let wit = format!(
-        "package t:t; world w {{ {types} export echo: func(v: {tuple}) -> {tuple}; }}"
-    );
+    component(
+        &format!("{types} export echo: func(v: {tuple}) -> {tuple};"),
+        r#"(func (export "echo") (param i32) (result i32) (local.get 0))"#,
+    )
+}
+
+/// A component with a world of this WIT, made of a module with these functions.
+pub(super) fn component(wit: &str, functions: &str) -> Vec<u8> {
+    let wit = format!("package t:t; world w {{ {wit} }}");
     let mut resolve = wit_parser::Resolve::default();
     let package = resolve.push_str("t.wit", &wit).unwrap_or_else(|e| panic!("{wit}: {e:?}"));
     let world = resolve.select_world(&[package], None).unwrap();
-    let mut module = wat::parse_str(
+    let mut module = wat::parse_str(format!(
         r#"(module
             (memory (export "memory") 64)
-            (global $next (mut i32) (i32.const 16))
+            (global $next (mut i32) (i32.const 2048))
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
                 (local $at i32)
                 (local.set $at (i32.and
                     (i32.add (global.get $next) (i32.const 15)) (i32.const -16)))
                 (global.set $next (i32.add (local.get $at) (local.get 3)))
                 (local.get $at))
-            (func (export "echo") (param i32) (result i32) (local.get 0)))"#,
-    )
+            {functions})"#
+    ))
     .unwrap();
     wit_component::embed_component_metadata(
         &mut module,
@@ -313,7 +328,7 @@ fn declare(ty: &Type, types: &mut Vec<String>) -> String {
 }
 
 /// Runs a future that waits for nothing.
-fn ready<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn ready<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(future)
 }

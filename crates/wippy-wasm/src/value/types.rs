@@ -141,9 +141,9 @@ impl Builder {
                     .map(|field| Ok((self.name(field.name)?, self.build(&field.ty)?)))
                     .collect::<Result<_, Error>>()?,
             ),
-            types::Type::Tuple(tuple) => Type::Tuple(
-                tuple.types().map(|ty| self.build(&ty)).collect::<Result<_, Error>>()?,
-            ),
+            types::Type::Tuple(tuple) => {
+                Type::Tuple(tuple.types().map(|ty| self.build(&ty)).collect::<Result<_, Error>>()?)
+            }
             types::Type::Variant(variant) => Type::Variant(
                 variant
                     .cases()

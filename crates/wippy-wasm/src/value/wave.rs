@@ -134,9 +134,7 @@ impl Reader<'_> {
             Type::S16 => self.whole::<i16>(node, ty)?,
             Type::S32 => self.whole::<i32>(node, ty)?,
             Type::S64 => self.whole::<i64>(node, ty)?,
-            Type::I32 => {
-                self.whole::<i32>(node, ty).or_else(|_| self.whole::<u32>(node, ty))?
-            }
+            Type::I32 => self.whole::<i32>(node, ty).or_else(|_| self.whole::<u32>(node, ty))?,
             Type::I64 => match node.as_number::<i64>(self.source) {
                 Ok(number) => Value::Int(number),
                 Err(_) => Value::from(node.as_number::<u64>(self.source).map_err(wrong)?),
@@ -243,12 +241,7 @@ impl Reader<'_> {
         }
     }
 
-    fn record(
-        &self,
-        node: &Node,
-        fields: &[(String, Type)],
-        ty: &Type,
-    ) -> Result<Value, Wrong> {
+    fn record(&self, node: &Node, fields: &[(String, Type)], ty: &Type) -> Result<Value, Wrong> {
         let mut given: Map = Map::new();
         // An empty record and no flags look alike.
         if !is_empty_flags(node, self.source) {
@@ -297,7 +290,9 @@ impl Reader<'_> {
         match (ty, payload) {
             (Some(ty), Some(node)) => self.item(node, ty).map(Some),
             (None, None) => Ok(None),
-            (Some(ty), None) => Err(Wrong::at(node, format!("{name} needs a payload: {name}({ty})"))),
+            (Some(ty), None) => {
+                Err(Wrong::at(node, format!("{name} needs a payload: {name}({ty})")))
+            }
             (None, Some(_)) => Err(Wrong::at(node, format!("{name} has no payload"))),
         }
     }
@@ -324,5 +319,152 @@ fn unknown<'a>(
             let ty = shorten(&ty.to_string(), 2 * TEXT_CHARS_MAX);
             Wrong::at(node, format!("unknown name {given} in {ty}"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signature() -> Signature {
+        let point = Type::Record([("x".into(), Type::S32), ("y".into(), Type::S32)].into());
+        let color = Type::Enum(["red".into(), "none".into()].into());
+        Signature {
+            name: "f".into(),
+            is_async: false,
+            params: vec![
+                ("a".into(), Type::S32),
+                ("p".into(), point),
+                ("s".into(), Type::String),
+                ("c".into(), Type::Option(Box::new(color))),
+                ("o".into(), Type::Option(Box::new(Type::String))),
+            ],
+            result: None,
+        }
+    }
+
+    fn parse_all(args: &[&str]) -> Result<Vec<Value>, Error> {
+        let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        parse_args(&signature(), &args)
+    }
+
+    #[test]
+    fn arguments() {
+        let point = Value::map([("x", Value::Int(1)), ("y", Value::Int(-2))]);
+        assert_eq!(
+            parse_all(&["6", "{y: -2, x: 1}", "[not wave", "%none", "\"b\\n\""]).unwrap(),
+            vec![
+                Value::Int(6),
+                point.clone(),
+                Value::from("[not wave"),
+                Value::from("none"),
+                Value::from("b\n"),
+            ]
+        );
+        assert_eq!(
+            parse_all(&["6", "{x: 1, y: -2}", "", "none"]).unwrap(),
+            vec![Value::Int(6), point, Value::from(""), Value::Nil, Value::Nil]
+        );
+    }
+
+    #[test]
+    fn mistakes() {
+        let signature = signature().to_string();
+        for (args, message) in [
+            (&["6"][..], "f takes 3 to 5 arguments, got 1"),
+            (&["x", "{x: 1, y: 2}", ""], "argument 1 \"a\": expected s32, found x"),
+            (&["1.5", "{x: 1, y: 2}", ""], "argument 1 \"a\": expected s32, found 1.5"),
+            (
+                &["3000000000", "{x: 1, y: 2}", ""],
+                "argument 1 \"a\": expected s32, found 3000000000",
+            ),
+            (
+                &["", "{x: 1, y: 2}", ""],
+                "argument 1 \"a\": expected s32, found the end of the text",
+            ),
+            (
+                &["6 7", "{x: 1, y: 2}", ""],
+                "argument 1 \"a\": trailing characters after value at column 3",
+            ),
+            (&["6", "{x: 1}", ""], "argument 2 \"p\": field y is missing"),
+            (
+                &["6", "{x: 1, y: true}", ""],
+                "argument 2 \"p\": expected s32, found true at column 11",
+            ),
+            (
+                &["6", "{x: 1, z: 1}", ""],
+                "argument 2 \"p\": unknown name z in record { x: s32, y: s32 }",
+            ),
+            (&["6", "[1]", ""], "argument 2 \"p\": expected record { x: s32, y: s32 }, found [1]"),
+            (
+                &["6", "{x: 1, y: 2}", "", "rde"],
+                "argument 4 \"c\": unknown name rde, did you mean red?",
+            ),
+            (
+                &["6", "{x: 1, y: 2}", "", "none", "hello"],
+                "argument 5 \"o\": expected string in double quotes, found hello",
+            ),
+            (
+                &["6", "{x: 1, y: 2", ""],
+                "argument 2 \"p\": expected record { x: s32, y: s32 }, found the end of the text at column 12",
+            ),
+            (&["ä€", "{x: 1, y: 2}", ""], "argument 1 \"a\": invalid token at column 1"),
+        ] {
+            let error = parse_all(args).expect_err(message);
+            assert_eq!(error.message(), format!("{message}; the signature is {signature}"));
+        }
+    }
+
+    #[test]
+    fn bytes_may_be_text() {
+        assert_eq!(parse("\"ab\"", &Type::Bytes).unwrap(), Value::Bytes(b"ab".to_vec()));
+        assert_eq!(parse("[1, 255]", &Type::Bytes).unwrap(), Value::Bytes(vec![1, 255]));
+        let error = parse("[1, 256]", &Type::Bytes).unwrap_err();
+        assert_eq!(error.message(), "expected u8, found 256 at column 5");
+    }
+
+    #[test]
+    fn prints() {
+        let option = Type::Option(Box::new(Type::F32));
+        let record = Type::Record([("a".into(), option.clone()), ("b".into(), Type::Char)].into());
+        let empty = Type::Record([("a".into(), option.clone())].into());
+        let cases = Type::Enum(["none".into(), "red".into()].into());
+        let result = Type::Result(None, Some(Box::new(Type::String)));
+        for (ty, value, text) in [
+            (Some(Type::F32), Value::Float(f64::from(0.1_f32)), "0.1"),
+            (Some(Type::F64), Value::Float(1.0), "1"),
+            (Some(Type::F64), Value::Float(f64::NAN), "nan"),
+            (Some(option), Value::Float(0.5), "some(0.5)"),
+            (Some(record), Value::map([("a", Value::Nil), ("b", Value::from("'"))]), "{b: '\\''}"),
+            (Some(empty), Value::map([("a", Value::Nil)]), "{:}"),
+            (Some(cases.clone()), Value::from("none"), "%none"),
+            (Some(cases), Value::from("red"), "red"),
+            (Some(result.clone()), Value::map([("ok", Value::Bool(true))]), "ok"),
+            (Some(result), Value::map([("err", Value::from("\u{1b}[1m"))]), "err(\"\\u{1b}[1m\")"),
+            (
+                None,
+                Value::map([("a-b", Value::Null), ("c d", Value::Int(1))]),
+                "{a-b: none, \"c d\": 1}",
+            ),
+            (None, Value::List(vec![Value::from("x"), Value::Bytes(vec![1])]), "[\"x\", [1]]"),
+        ] {
+            assert_eq!(print(&value, ty.as_ref()), text);
+        }
+    }
+
+    /// The generic JSON form needs no types: names are texts, absent is null.
+    #[test]
+    fn json_of_a_lifted_value() {
+        let value = Value::map([
+            ("flags", Value::map([("read", Value::Bool(true))])),
+            ("none", Value::Nil),
+            ("case", Value::from("red")),
+            ("result", Value::map([("ok", Value::Bool(true))])),
+            ("bytes", Value::Bytes(vec![1])),
+        ]);
+        assert_eq!(
+            value.to_json().to_string(),
+            r#"{"flags":{"read":true},"none":null,"case":"red","result":{"ok":true},"bytes":[1]}"#
+        );
     }
 }

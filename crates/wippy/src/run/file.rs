@@ -172,7 +172,7 @@ impl File {
 
 /// The only export of a binary, or `run`.
 fn only_export(bytes: &[u8], name: &str) -> Result<String, Failure> {
-    let inspection = wippy_wasm::inspect(bytes)
+    let inspection = crate::interim::inspect(bytes)
         .map_err(|error: Error| Failure::of_start(&error.context(name)))?;
     Ok(match inspection.exports.as_slice() {
         [only] => only.name.clone(),

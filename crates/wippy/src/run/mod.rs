@@ -52,7 +52,7 @@ fn is_file(word: &str) -> bool {
 
 /// Runs a future on this thread. The processes run on their hosts' threads; here is only
 /// somebody who waits.
-fn block_on(future: impl Future<Output = Outcome>) -> Outcome {
+pub(crate) fn block_on(future: impl Future<Output = Outcome>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

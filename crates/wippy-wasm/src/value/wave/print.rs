@@ -103,9 +103,7 @@ fn untyped(out: &mut String, value: &Value) -> std::fmt::Result {
             text.chars().try_for_each(|c| character(out, c))?;
             out.write_char('"')
         }
-        Value::Bytes(bytes) => {
-            surround(out, '[', ']', bytes, |out, byte| write!(out, "{byte}"))
-        }
+        Value::Bytes(bytes) => surround(out, '[', ']', bytes, |out, byte| write!(out, "{byte}")),
         Value::List(items) => surround(out, '[', ']', items, untyped),
         Value::Map(map) if map.is_empty() => out.write_str("{:}"),
         Value::Map(map) => surround(out, '{', '}', map, |out, (key, value)| {
@@ -157,15 +155,16 @@ fn label(out: &mut String, name: &str) -> std::fmt::Result {
 }
 
 fn is_label(key: &str) -> bool {
-    key.split('-').all(|word| {
-        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    }) && key.starts_with(|first: char| first.is_ascii_alphabetic())
+    key.split('-')
+        .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        && key.starts_with(|first: char| first.is_ascii_alphabetic())
 }
 
 /// One character of a string. What a terminal would act on is escaped.
 fn character(out: &mut String, c: char) -> std::fmt::Result {
     match c {
         '\\' | '"' | '\'' | '\t' | '\r' | '\n' => write!(out, "{}", c.escape_default()),
+        ' '..='~' => out.write_char(c),
         _ if c.is_control() => write!(out, "{}", c.escape_unicode()),
         _ => write!(out, "{}", c.escape_debug()),
     }

@@ -1,0 +1,287 @@
+//! The globals of a script: Lua's own that are safe, ours, and `require`.
+//!
+//! Left out is what reaches the system or the VM itself: files, `os.execute` and its kin,
+//! bytecode, debug hooks. `setmetatable` ignores `__gc`: a finalizer runs where nothing can
+//! interrupt it, so a script could hang its worker with one; `<close>` variables serve.
+//!
+//! Libraries are opened before the script runs where the text of the entry names them, and
+//! at the first access otherwise.
+
+#![allow(unsafe_code)]
+
+use std::ffi::c_int;
+
+use mlua::ffi::{self, lua_State};
+use wippy_host::Stream;
+
+use crate::host_fn::{Answer, Outcome, host_fn, misuse};
+use crate::modules;
+use crate::state::{Key, State, Type};
+
+/// Libraries and modules that are globals, opened when they are named.
+pub(crate) const ON_DEMAND: [&str; 10] = [
+    "table", "math", "utf8", "coroutine", "os", "process", "channel", "errors", "payload", "io",
+];
+
+const REMOVED: [&str; 3] = ["dofile", "loadfile", "warn"];
+
+/// What modules gave, by name; `loading` while a library runs.
+static LOADED: Key = Key::new();
+
+/// Fills the globals.
+pub(crate) fn open(state: State<'_>) {
+    state.push_table(0, 8);
+    state.set_registry(&LOADED);
+    // SAFETY: in host mode the openers of Lua's libraries neither raise nor are refused.
+    unsafe {
+        ffi::luaopen_base(state.raw());
+        ffi::luaopen_string(state.raw());
+    }
+    // Globals at -2, `string` at -1.
+    state.push_nil();
+    state.set_field(-2, "dump");
+    state.set_field(-2, "string");
+    for name in REMOVED {
+        state.push_nil();
+        state.set_field(-2, name);
+    }
+    state.get_field(-1, "load");
+    // SAFETY: `load` takes the function on top as its upvalue.
+    unsafe { ffi::lua_pushcclosure(state.raw(), load, 1) };
+    state.set_field(-2, "load");
+    state.set_functions(&[
+        ("setmetatable", setmetatable),
+        ("collectgarbage", host_fn(|state, _| collectgarbage(state))),
+        ("print", print),
+        ("require", require),
+    ]);
+    for name in &state.core().program.globals {
+        open_named(state, name);
+        state.set_field(-2, name);
+    }
+    state.push_table(0, 1);
+    state.push_function(host_fn(|state, _| missing_global(state)));
+    state.set_field(-2, "__index");
+    state.set_metatable(-2);
+    state.pop(1);
+}
+
+/// The first access to a global that is not there.
+fn missing_global(state: State<'_>) -> Outcome {
+    let name = state.to_str(2).and_then(|name| ON_DEMAND.into_iter().find(|known| *known == name));
+    match name {
+        None => state.push_nil(),
+        Some(name) => {
+            open_named(state, name);
+            state.push_globals();
+            state.push_copy(-2);
+            state.set_field(-2, name);
+            state.pop(1);
+        }
+    }
+    Ok(Answer::Values(1))
+}
+
+/// Pushes the library or module of a name of [`ON_DEMAND`].
+fn open_named(state: State<'_>, name: &str) {
+    // SAFETY: as in `open`.
+    unsafe {
+        match name {
+            "table" => _ = ffi::luaopen_table(state.raw()),
+            "math" => _ = ffi::luaopen_math(state.raw()),
+            "utf8" => _ = ffi::luaopen_utf8(state.raw()),
+            "os" => open_os(state),
+            "coroutine" => crate::coroutine::open(state),
+            _ => modules::push(state, name),
+        }
+    }
+}
+
+fn open_os(state: State<'_>) {
+    // SAFETY: as in `open`.
+    unsafe { ffi::luaopen_os(state.raw()) };
+    state.push_table(0, 4);
+    for name in ["clock", "date", "difftime", "time"] {
+        state.get_field(-2, name);
+        state.set_field(-2, name);
+    }
+    state.insert(-2);
+    state.pop(1);
+}
+
+unsafe extern "C-unwind" fn setmetatable(raw: *mut lua_State) -> c_int {
+    // SAFETY: as Lua's own implementation, but that the metatable is without `__gc` while
+    // it is set, so that Lua does not note a finalizer. Setting a field that is there needs
+    // no memory.
+    unsafe {
+        ffi::luaL_checktype(raw, 1, ffi::LUA_TTABLE);
+        let kind = ffi::lua_type(raw, 2);
+        if kind != ffi::LUA_TNIL && kind != ffi::LUA_TTABLE {
+            return ffi::luaL_argerror(raw, 2, c"nil or table expected".as_ptr());
+        }
+        if ffi::luaL_getmetafield(raw, 1, c"__metatable".as_ptr()) != ffi::LUA_TNIL {
+            return ffi::luaL_error(raw, c"cannot change a protected metatable".as_ptr());
+        }
+        ffi::lua_settop(raw, 2);
+        let mut finalizer = false;
+        if kind == ffi::LUA_TTABLE {
+            ffi::lua_pushstring(raw, c"__gc".as_ptr());
+            ffi::lua_pushvalue(raw, -1);
+            finalizer = ffi::lua_rawget(raw, 2) != ffi::LUA_TNIL;
+            if finalizer {
+                ffi::lua_pushvalue(raw, 3);
+                ffi::lua_pushnil(raw);
+                ffi::lua_rawset(raw, 2);
+            }
+        }
+        ffi::lua_pushvalue(raw, 2);
+        ffi::lua_setmetatable(raw, 1);
+        if finalizer {
+            ffi::lua_rawset(raw, 2);
+        }
+        ffi::lua_settop(raw, 1);
+    }
+    1
+}
+
+unsafe extern "C-unwind" fn load(raw: *mut lua_State) -> c_int {
+    // SAFETY: calls Lua's own `load`, an upvalue, with the mode "t".
+    unsafe {
+        let args = ffi::lua_gettop(raw).min(4);
+        ffi::lua_settop(raw, args.max(3));
+        ffi::lua_pushstring(raw, c"t".as_ptr());
+        ffi::lua_copy(raw, -1, 3);
+        ffi::lua_settop(raw, args.max(3));
+        ffi::lua_pushvalue(raw, ffi::lua_upvalueindex(1));
+        ffi::lua_insert(raw, 1);
+        ffi::lua_callk(raw, args.max(3), ffi::LUA_MULTRET, 0, None);
+        ffi::lua_gettop(raw)
+    }
+}
+
+fn collectgarbage(state: State<'_>) -> Outcome {
+    let option = if state.is_absent(1) { Some("collect") } else { state.to_str(1) };
+    match option {
+        Some("collect" | "step") => {
+            // SAFETY: scripts have no finalizers, so this runs none of their code.
+            unsafe { ffi::lua_gc(state.raw(), ffi::LUA_GCCOLLECT) };
+            state.push_integer(0);
+        }
+        #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
+        Some("count") => state.push_number(state.core().heap.used() as f64 / 1024.0),
+        Some("isrunning") => state.push_bool(true),
+        Some("incremental" | "generational") => state.push_str("incremental"),
+        // A script that stops the collector only meets its limit sooner.
+        Some("stop" | "restart" | "setpause" | "setstepmul") => state.push_integer(0),
+        _ => return Err(misuse(state, "collectgarbage: unknown option")),
+    }
+    Ok(Answer::Values(1))
+}
+
+/// Leaves the arguments as one line of text on the stack. Calls `__tostring` of the script.
+unsafe extern "C-unwind" fn print(raw: *mut lua_State) -> c_int {
+    // SAFETY: no Rust value is alive while the script's code runs.
+    unsafe {
+        let args = ffi::lua_gettop(raw);
+        ffi::luaL_checkstack(raw, 4, c"too many arguments to print".as_ptr());
+        if args == 0 {
+            ffi::lua_pushstring(raw, c"".as_ptr());
+        }
+        for index in 1..=args {
+            ffi::luaL_tolstring(raw, index, std::ptr::null_mut());
+            if index > 1 {
+                ffi::lua_pushstring(raw, c"\t".as_ptr());
+                ffi::lua_insert(raw, -2);
+                ffi::lua_concat(raw, 3);
+            }
+        }
+        ffi::lua_pushstring(raw, c"\n".as_ptr());
+        ffi::lua_concat(raw, 2);
+        host_fn(|state, _| {
+            let line = state.to_bytes(-1).unwrap_or_default();
+            // Where nobody reads any more, a line that is lost hurts nobody.
+            let _ = state.core().output.borrow_mut().write(Stream::Stdout, line);
+            Ok(Answer::Values(0))
+        })(raw)
+    }
+}
+
+/// `require(name)`: a module, or a library of the entry's imports.
+unsafe extern "C-unwind" fn require(raw: *mut lua_State) -> c_int {
+    // SAFETY: no Rust value is alive while a library runs or an error leaves.
+    unsafe {
+        ffi::luaL_checklstring(raw, 1, std::ptr::null_mut());
+        ffi::lua_settop(raw, 1);
+        let pushed = host_fn(|state, _| find_required(state))(raw);
+        if pushed == 1 {
+            return 1;
+        }
+        // A library's chunk is on top, above a placeholder.
+        ffi::lua_callk(raw, 0, 1, 0, Some(required));
+        required(raw, ffi::LUA_OK, 0)
+    }
+}
+
+/// A library has returned.
+unsafe extern "C-unwind" fn required(raw: *mut lua_State, _: c_int, _: isize) -> c_int {
+    // SAFETY: as `require`; the name is in the first slot.
+    unsafe {
+        host_fn(|state, _| {
+            if state.is_absent(-1) {
+                state.pop(1);
+                state.push_bool(true);
+            }
+            if let Some(name) = state.to_str(1) {
+                state.get_registry(&LOADED);
+                state.push_copy(-2);
+                state.set_field(-2, name);
+                state.pop(1);
+            }
+            Ok(Answer::Values(1))
+        })(raw)
+    }
+}
+
+fn find_required(state: State<'_>) -> Outcome {
+    let Some(name) = state.to_str(1) else {
+        return Err(misuse(state, "require takes the name of a module"));
+    };
+    state.get_registry(&LOADED);
+    match state.get_field(-1, name) {
+        Type::Nil => state.pop(2),
+        Type::Light => {
+            return Err(misuse(
+                state,
+                format_args!("the library \"{name}\" requires itself, or failed when it ran"),
+            ));
+        }
+        _ => return Ok(Answer::Values(1)),
+    }
+    let program = &state.core().program;
+    if let Some((_, chunk)) = program.imports.iter().find(|(alias, _)| alias == name) {
+        state.get_registry(&LOADED);
+        // SAFETY: pushes a value that no script can make.
+        unsafe { ffi::lua_pushlightuserdata(state.raw(), std::ptr::null_mut()) };
+        state.set_field(-2, name);
+        if !state.load(&chunk.bytecode, chunk.name(), true) {
+            return Err(crate::host_fn::Raised);
+        }
+        return Ok(Answer::Values(2));
+    }
+    match modules::check(program, name) {
+        Ok(()) if ON_DEMAND.contains(&name) && !modules::is_module(name) => {
+            state.push_globals();
+            if state.get_field(-1, name) == Type::Nil {
+                state.pop(1);
+                open_named(state, name);
+            }
+        }
+        Ok(()) => modules::push(state, name),
+        Err(message) => return Err(misuse(state, message)),
+    }
+    state.get_registry(&LOADED);
+    state.push_copy(-2);
+    state.set_field(-2, name);
+    state.pop(1);
+    Ok(Answer::Values(1))
+}

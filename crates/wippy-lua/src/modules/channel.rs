@@ -1,0 +1,206 @@
+//! `channel`: Lua code over a few functions of the driver. `channel.lua` is compiled once
+//! for the whole program.
+
+use std::sync::OnceLock;
+use std::task::{Context as Poller, Waker};
+use std::time::SystemTime;
+
+use wippy_model::Error;
+
+use crate::host_fn::{Answer, Outcome, Raised, host_fn, raise};
+use crate::mail::Wanted;
+use crate::modules::process;
+use crate::state::{Key, State, Type};
+use crate::tasks::{TaskId, Want};
+use crate::vm::Compiler;
+
+/// The module's table.
+static MODULE: Key = Key::new();
+/// Makes a channel of mail.
+static MAIL: Key = Key::new();
+/// Makes a channel that the clock feeds.
+static CLOCK: Key = Key::new();
+/// Sets such a channel to another time.
+static RESET: Key = Key::new();
+
+const SOURCE: &str = include_str!("channel.lua");
+
+/// The sources of mail, as `take` names them.
+pub(crate) const EVENTS: i64 = 1;
+pub(crate) const INBOX: i64 = 2;
+pub(crate) const TOPIC_PAYLOAD: i64 = 3;
+pub(crate) const TOPIC_MESSAGE: i64 = 4;
+
+fn bytecode() -> &'static [u8] {
+    static BYTECODE: OnceLock<Vec<u8>> = OnceLock::new();
+    BYTECODE.get_or_init(|| {
+        Compiler::new().compile(SOURCE.as_bytes(), c"=channel").unwrap_or_else(|message| {
+            // A test compiles it; without it `channel` is nil.
+            tracing::error!("channel.lua does not compile: {message}");
+            Vec::new()
+        })
+    })
+}
+
+/// Pushes the module's table.
+pub(crate) fn open(state: State<'_>) {
+    if state.get_registry(&MODULE) != Type::Nil {
+        return;
+    }
+    state.pop(1);
+    let base = state.top();
+    if state.load(bytecode(), c"=channel", true) {
+        push_sys(state);
+        state.call_trusted(1, 4);
+        state.set_registry(&RESET);
+        state.set_registry(&CLOCK);
+        state.set_registry(&MAIL);
+        state.push_copy(-1);
+        state.set_registry(&MODULE);
+    }
+    state.set_top(base + 1);
+}
+
+fn push_sys(state: State<'_>) {
+    state.push_table(0, 10);
+    state.set_functions(&[
+        ("park", host_fn(park)),
+        ("wake", host_fn(|s, _| {
+            if let Some(id) = s.to_exact_integer(1) {
+                s.core().tasks.borrow_mut().wake(TaskId::from_integer(id));
+            }
+            Ok(Answer::Values(0))
+        })),
+        ("task", host_fn(|s, _| task(s))),
+        ("take", host_fn(|s, _| take(s))),
+        ("now", host_fn(|s, _| {
+            s.push_integer(s.core().now_ns());
+            s.push_integer(process::unix_ns(SystemTime::now()));
+            Ok(Answer::Values(2))
+        })),
+        ("fail", host_fn(|s, _| Err(fail(s)))),
+    ]);
+    state.push_globals();
+    for name in ["getmetatable", "setmetatable", "type"] {
+        state.get_field(-1, name);
+        state.set_field(-3, name);
+    }
+    state.pop(1);
+    state.push_function(host_fn(|s, _| {
+        s.push_str(if s.to_exact_integer(1).is_some() { "integer" } else { "other" });
+        Ok(Answer::Values(1))
+    }));
+    state.set_field(-2, "math_type");
+}
+
+/// `park(lanes, due)`: waits until something comes on a lane, the time has come, or a wake.
+fn park(state: State<'_>, again: bool) -> Outcome {
+    let core = state.core();
+    if again || core.tasks.borrow_mut().take_token() {
+        return Ok(Answer::Values(0));
+    }
+    let lanes = state.to_exact_integer(1).and_then(|lanes| u8::try_from(lanes).ok());
+    let deadline = state.to_exact_integer(2).map(|due| core.instant(due));
+    core.want(Want { lanes: lanes.unwrap_or(0), deadline, operation: None });
+    Ok(Answer::Wait)
+}
+
+/// `task()`: the ID of the running thread, which must be able to wait.
+fn task(state: State<'_>) -> Outcome {
+    match state.core().tasks.borrow().running() {
+        Some(id) if state.can_wait() => state.push_integer(id.to_integer()),
+        _ => {
+            let position = state.position(2);
+            return Err(raise(
+                state,
+                &Error::invalid(format!(
+                    "{position}cannot wait here: this function is called by Lua's C code"
+                )),
+            ));
+        }
+    }
+    Ok(Answer::Values(1))
+}
+
+/// `take(source, topic)`: whether there is mail of a source, and the mail.
+fn take(state: State<'_>) -> Outcome {
+    let core = state.core();
+    let source = state.to_exact_integer(1);
+    let topic = state.to_str(2).unwrap_or_default();
+    let wanted = match source {
+        Some(EVENTS) => Wanted::Events,
+        Some(INBOX) => Wanted::Inbox,
+        _ => Wanted::Topic(topic),
+    };
+    let mut poller = Poller::from_waker(Waker::noop());
+    let item = core.mail.borrow_mut().take(&core.context, wanted, &mut poller);
+    match item {
+        None => {
+            state.push_bool(false);
+            Ok(Answer::Values(1))
+        }
+        Some(item) => {
+            state.push_bool(true);
+            process::push_mail(state, &item, source.unwrap_or(TOPIC_PAYLOAD));
+            Ok(Answer::Values(2))
+        }
+    }
+}
+
+/// `fail(message)`: an error with the position of whoever called the channel's method.
+fn fail(state: State<'_>) -> Raised {
+    let message = crate::failure::text(state, 1);
+    let position = (2..6)
+        .map(|level| state.position(level))
+        .find(|position| !position.is_empty() && !position.starts_with("channel:"))
+        .unwrap_or_default();
+    raise(state, &Error::invalid(format!("{position}{message}")))
+}
+
+/// Pushes a channel of mail.
+pub(crate) fn push_mail_channel(state: State<'_>, source: i64, topic: Option<&str>, lanes: u8) {
+    open(state);
+    state.pop(1);
+    state.get_registry(&MAIL);
+    state.push_integer(source);
+    match topic {
+        Some(topic) => state.push_str(topic),
+        None => state.push_nil(),
+    }
+    state.push_integer(lanes.into());
+    state.call_trusted(3, 1);
+}
+
+/// Pushes a channel that the clock feeds.
+pub(crate) fn push_clock_channel(state: State<'_>, due_ns: i64, period_ns: Option<i64>) {
+    open(state);
+    state.pop(1);
+    state.get_registry(&CLOCK);
+    state.push_integer(due_ns);
+    match period_ns {
+        Some(period) => state.push_integer(period),
+        None => state.push_nil(),
+    }
+    state.call_trusted(2, 1);
+}
+
+/// Sets the clock channel on top, which it pops, to another time; `None` stops it.
+pub(crate) fn reset_clock_channel(state: State<'_>, due_ns: Option<i64>, period_ns: Option<i64>) {
+    state.get_registry(&RESET);
+    state.insert(-2);
+    for time in [due_ns, period_ns] {
+        match time {
+            Some(ns) => state.push_integer(ns),
+            None => state.push_nil(),
+        }
+    }
+    state.call_trusted(3, 0);
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_source_compiles() {
+        assert!(!super::bytecode().is_empty());
+    }
+}

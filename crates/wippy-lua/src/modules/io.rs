@@ -1,0 +1,226 @@
+//! `io`: the terminal's streams, on a terminal host alone.
+//!
+//! `io.write(...)`, `io.read(format)` with `"l"`, `"L"`, `"n"`, `"a"` or a number of bytes
+//! (one format), `io.lines()`, `io.stdout:write(...)`, `io.stderr:write(...)`,
+//! `io.stdin:read(format)`, `io.stdin:lines()`. A read waits without holding a worker.
+//!
+//! On a process host `io` is a table whose use is an error that says so. What was read and
+//! not asked for yet is kept for the next read; a line may have `host_buffer_bytes`.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use wippy_host::{Stream, Terminal};
+use wippy_model::{Error, Kind, Result, Value};
+
+use crate::convert;
+use crate::failure::text;
+use crate::host_fn::{Answer, Outcome, failed, host_fn, misuse};
+use crate::state::{State, Type};
+use crate::work::{deliver, run};
+
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// What a read asks for.
+#[derive(Clone, Copy)]
+enum Format {
+    Line { keep_end: bool },
+    Number,
+    All,
+    Bytes(usize),
+}
+
+pub(crate) fn open(state: State<'_>) {
+    if state.core().output.borrow().terminal().is_none() {
+        state.push_table(0, 0);
+        state.push_table(0, 1);
+        state.push_function(host_fn(|s, _| {
+            let id = &s.core().program.id;
+            let host = &s.core().context.host().id;
+            let message = format!(
+                "`io` needs a terminal, and {id} runs on the process host {host}: spawn it on a \
+                 terminal.host, or use print, which writes to the log"
+            );
+            Err(misuse(s, message))
+        }));
+        state.set_field(-2, "__index");
+        state.set_metatable(-2);
+        return;
+    }
+    state.push_table(0, 6);
+    state.set_functions(&[
+        ("write", host_fn(|s, _| write(s, Stream::Stdout, 1))),
+        ("read", host_fn(|s, again| read(s, again, 1))),
+        ("lines", host_fn(|s, _| lines(s))),
+    ]);
+    for (name, stream) in [("stdout", Stream::Stdout), ("stderr", Stream::Stderr)] {
+        state.push_table(0, 2);
+        let write_fn = match stream {
+            Stream::Stdout => host_fn(|s, _| write(s, Stream::Stdout, 2)),
+            Stream::Stderr => host_fn(|s, _| write(s, Stream::Stderr, 2)),
+        };
+        state.set_functions(&[("write", write_fn), ("flush", host_fn(|_, _| Ok(Answer::Values(0))))]);
+        state.set_field(-2, name);
+    }
+    state.push_table(0, 2);
+    state.set_functions(&[
+        ("read", host_fn(|s, again| read(s, again, 2))),
+        ("lines", host_fn(|s, _| lines(s))),
+    ]);
+    state.set_field(-2, "stdin");
+}
+
+fn write(state: State<'_>, stream: Stream, first: i32) -> Outcome {
+    let mut bytes = Vec::new();
+    for index in first..=state.top() {
+        match state.type_of(index) {
+            Type::String => bytes.extend_from_slice(state.to_bytes(index).unwrap_or_default()),
+            Type::Number => bytes.extend_from_slice(text(state, index).as_bytes()),
+            _ => {
+                return Err(misuse(
+                    state,
+                    format_args!("write takes texts and numbers, got a {}", state.type_name(index)),
+                ));
+            }
+        }
+    }
+    let written = state.core().output.borrow_mut().write(stream, &bytes);
+    match written {
+        Ok(()) => {
+            if first == 2 {
+                state.push_copy(1);
+            } else {
+                state.push_bool(true);
+            }
+            Ok(Answer::Values(1))
+        }
+        Err(error) => failed(state, &Error::unavailable(format!("cannot write: {error}"))),
+    }
+}
+
+/// Bytes that were read and that nobody has asked for yet.
+pub(crate) type Input = Arc<Mutex<Vec<u8>>>;
+
+fn format(state: State<'_>, index: i32) -> Option<Format> {
+    if state.is_absent(index) {
+        return Some(Format::Line { keep_end: false });
+    }
+    if let Some(count) = state.to_integer(index) {
+        return usize::try_from(count).ok().map(Format::Bytes);
+    }
+    match state.to_str(index)?.trim_start_matches('*') {
+        "l" => Some(Format::Line { keep_end: false }),
+        "L" => Some(Format::Line { keep_end: true }),
+        "n" => Some(Format::Number),
+        "a" => Some(Format::All),
+        _ => None,
+    }
+}
+
+/// `read(format)`: a text or number, nil at the end of the input, or `nil, err`.
+fn read(state: State<'_>, again: bool, index: i32) -> Outcome {
+    if again {
+        return deliver(state);
+    }
+    let Some(format) = format(state, index) else {
+        return Err(misuse(state, "read takes \"l\", \"L\", \"n\", \"a\" or a number of bytes"));
+    };
+    let core = state.core();
+    let Some(terminal) = core.output.borrow().terminal().cloned() else {
+        return failed(state, &Error::unavailable("there is no terminal"));
+    };
+    let bytes_max = usize::try_from(core.program.limits.host_buffer_bytes).unwrap_or(usize::MAX);
+    let work = read_format(terminal, core.input.clone(), format, bytes_max);
+    run(state, work, |state, read| match read {
+        Ok(value) => {
+            convert::push(state, &value);
+            Ok(Answer::Values(1))
+        }
+        Err(error) => failed(state, &error),
+    })
+}
+
+/// Reads chunks until what is asked for is there, or the input ends.
+async fn read_format(
+    terminal: Arc<Terminal>,
+    input: Input,
+    format: Format,
+    bytes_max: usize,
+) -> Result<Value> {
+    let mut ended = false;
+    loop {
+        if let Some(value) = take(&mut input.lock(), format, ended) {
+            return Ok(value);
+        }
+        if ended {
+            return Ok(Value::Nil);
+        }
+        if input.lock().len() >= bytes_max {
+            return Err(Error::new(
+                Kind::ResourceExhausted,
+                format!("a read holds at most {bytes_max} bytes (limits.host_buffer_bytes)"),
+            ));
+        }
+        let chunk = terminal
+            .read(CHUNK_BYTES)
+            .await
+            .map_err(|error| Error::unavailable(format!("cannot read stdin: {error}")))?;
+        ended = chunk.is_empty();
+        input.lock().extend_from_slice(&chunk);
+    }
+}
+
+/// Takes what is asked for off the front, if it is there whole.
+fn take(input: &mut Vec<u8>, format: Format, ended: bool) -> Option<Value> {
+    match format {
+        Format::Bytes(0) => Some(Value::from("")),
+        Format::Bytes(count) => {
+            let there = !input.is_empty() && (ended || input.len() >= count);
+            there.then(|| Value::Bytes(input.drain(..count.min(input.len())).collect()))
+        }
+        Format::All if ended => Some(Value::Bytes(std::mem::take(input))),
+        Format::All => None,
+        Format::Line { keep_end } => {
+            let end = input.iter().position(|byte| *byte == b'\n');
+            match end {
+                Some(end) => {
+                    let mut line: Vec<u8> = input.drain(..=end).collect();
+                    if !keep_end {
+                        line.pop();
+                    }
+                    Some(Value::Bytes(line))
+                }
+                None if ended && !input.is_empty() => Some(Value::Bytes(std::mem::take(input))),
+                None => None,
+            }
+        }
+        Format::Number => {
+            let start = input.iter().position(|byte| !byte.is_ascii_whitespace())?;
+            let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
+            let len = input.iter().skip(start).position(|byte| !is_part(byte));
+            let end = match len {
+                Some(len) => start + len,
+                None if ended => input.len(),
+                None => return None,
+            };
+            let token: Vec<u8> = input.drain(..end).skip(start).collect();
+            let token = String::from_utf8_lossy(&token);
+            Some(match (token.parse::<i64>(), token.parse::<f64>()) {
+                (Ok(integer), _) => Value::Int(integer),
+                (_, Ok(float)) => Value::Float(float),
+                _ => Value::Nil,
+            })
+        }
+    }
+}
+
+fn lines(state: State<'_>) -> Outcome {
+    state.push_function(host_fn(|s, again| {
+        // An iterator is called with a state and a control value.
+        if !again {
+            s.set_top(0);
+        }
+        read(s, again, 1)
+    }));
+    Ok(Answer::Values(1))
+}

@@ -1,0 +1,82 @@
+//! The modules of the runtime, one file each, made when they are first named.
+
+pub(crate) mod channel;
+pub(crate) mod errors;
+pub(crate) mod io;
+mod json;
+pub(crate) mod payload;
+pub(crate) mod process;
+mod time;
+
+use crate::program::Program;
+use crate::state::{Key, State, Type};
+
+/// Modules that an entry may require without listing them.
+const FREE: [&str; 6] = ["process", "time", "channel", "errors", "payload", "io"];
+
+/// Modules that an entry must list in `modules:`.
+const LISTED: [&str; 1] = ["json"];
+
+/// Lua's own libraries, which `require` gives as well.
+const STANDARD: [&str; 6] = ["string", "table", "math", "utf8", "coroutine", "os"];
+
+/// The modules that were made.
+static MODULES: Key = Key::new();
+
+/// Whether it is a module of the runtime.
+pub(crate) fn is_module(name: &str) -> bool {
+    FREE.contains(&name) || LISTED.contains(&name)
+}
+
+/// Whether the program may require a module; else says why not and what to do.
+pub(crate) fn check(program: &Program, name: &str) -> Result<(), String> {
+    let id = &program.id;
+    if FREE.contains(&name) || STANDARD.contains(&name) {
+        return Ok(());
+    }
+    if !LISTED.contains(&name) {
+        let mut known: Vec<&str> = FREE.into_iter().chain(LISTED).chain(STANDARD).collect();
+        known.extend(program.imports.iter().map(|(alias, _)| alias.as_str()));
+        known.sort_unstable();
+        return Err(format!(
+            "{id}: there is no module \"{name}\" and no import of that name; known: {}",
+            known.join(", ")
+        ));
+    }
+    if program.modules.iter().any(|listed| listed == name) {
+        return Ok(());
+    }
+    let mut listed = program.modules.clone();
+    listed.push(name.to_owned());
+    Err(format!(
+        "{id} may not require \"{name}\": its entry does not list it; add `modules: [{}]`",
+        listed.join(", ")
+    ))
+}
+
+/// Pushes the module of that name.
+pub(crate) fn push(state: State<'_>, name: &str) {
+    if state.get_registry(&MODULES) == Type::Nil {
+        state.pop(1);
+        state.push_table(0, 8);
+        state.push_copy(-1);
+        state.set_registry(&MODULES);
+    }
+    if state.get_field(-1, name) == Type::Nil {
+        state.pop(1);
+        match name {
+            "process" => process::open(state),
+            "time" => time::open(state),
+            "channel" => channel::open(state),
+            "errors" => errors::open(state),
+            "payload" => payload::open(state),
+            "io" => io::open(state),
+            "json" => json::open(state),
+            _ => state.push_nil(),
+        }
+        state.push_copy(-1);
+        state.set_field(-3, name);
+    }
+    state.insert(-2);
+    state.pop(1);
+}
