@@ -9,13 +9,14 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 
 use mlua::ffi::{self, lua_State};
 use wippy_host::Stream;
 
 use crate::host_fn::{Answer, Outcome, host_fn, misuse};
 use crate::modules;
+use crate::preempt;
 use crate::state::{Key, State, Type};
 
 /// Libraries and modules that are globals, opened when they are named.
@@ -30,12 +31,17 @@ static LOADED: Key = Key::new();
 
 /// Fills the globals.
 pub(crate) fn open(state: State<'_>) {
-    state.push_table(0, 8);
+    state.push_table(0, 16);
+    state.push_copy(-1);
     state.set_registry(&LOADED);
     // SAFETY: in host mode the openers of Lua's libraries neither raise nor are refused.
+    // Lua looks for names of functions in the table that the registry has under this name.
     unsafe {
+        ffi::lua_setfield(state.raw(), ffi::LUA_REGISTRYINDEX, ffi::LUA_LOADED_TABLE);
         ffi::luaopen_base(state.raw());
+        note_loaded(state, "_G");
         ffi::luaopen_string(state.raw());
+        note_loaded(state, "string");
     }
     // Globals at -2, `string` at -1.
     state.push_nil();
@@ -66,6 +72,14 @@ pub(crate) fn open(state: State<'_>) {
     state.pop(1);
 }
 
+/// Notes the value on top as what `require` of that name gives.
+fn note_loaded(state: State<'_>, name: &str) {
+    state.get_registry(&LOADED);
+    state.push_copy(-2);
+    state.set_field(-2, name);
+    state.pop(1);
+}
+
 /// The first access to a global that is not there.
 fn missing_global(state: State<'_>) -> Outcome {
     let name = state.to_str(2).and_then(|name| ON_DEMAND.into_iter().find(|known| *known == name));
@@ -82,7 +96,7 @@ fn missing_global(state: State<'_>) -> Outcome {
     Ok(Answer::Values(1))
 }
 
-/// Pushes the library or module of a name of [`ON_DEMAND`].
+/// Pushes the library or module of a name.
 fn open_named(state: State<'_>, name: &str) {
     // SAFETY: as in `open`.
     unsafe {
@@ -95,6 +109,7 @@ fn open_named(state: State<'_>, name: &str) {
             _ => modules::push(state, name),
         }
     }
+    note_loaded(state, name);
 }
 
 fn open_os(state: State<'_>) {
@@ -147,6 +162,12 @@ unsafe extern "C-unwind" fn setmetatable(raw: *mut lua_State) -> c_int {
 unsafe extern "C-unwind" fn load(raw: *mut lua_State) -> c_int {
     // SAFETY: calls Lua's own `load`, an upvalue, with the mode "t".
     unsafe {
+        if ffi::lua_type(raw, 2) == ffi::LUA_TSTRING {
+            let name = CStr::from_ptr(ffi::lua_tolstring(raw, 2, std::ptr::null_mut()));
+            if name == preempt::OWN_CODE {
+                return ffi::luaL_error(raw, c"load: the chunk name '%s' is taken".as_ptr(), name.as_ptr());
+            }
+        }
         let args = ffi::lua_gettop(raw).min(4);
         ffi::lua_settop(raw, args.max(3));
         ffi::lua_pushstring(raw, c"t".as_ptr());
@@ -232,10 +253,7 @@ unsafe extern "C-unwind" fn required(raw: *mut lua_State, _: c_int, _: isize) ->
                 state.push_bool(true);
             }
             if let Some(name) = state.to_str(1) {
-                state.get_registry(&LOADED);
-                state.push_copy(-2);
-                state.set_field(-2, name);
-                state.pop(1);
+                note_loaded(state, name);
             }
             Ok(Answer::Values(1))
         })(raw)
@@ -268,20 +286,9 @@ fn find_required(state: State<'_>) -> Outcome {
         }
         return Ok(Answer::Values(2));
     }
-    match modules::check(program, name) {
-        Ok(()) if ON_DEMAND.contains(&name) && !modules::is_module(name) => {
-            state.push_globals();
-            if state.get_field(-1, name) == Type::Nil {
-                state.pop(1);
-                open_named(state, name);
-            }
-        }
-        Ok(()) => modules::push(state, name),
-        Err(message) => return Err(misuse(state, message)),
+    if let Err(message) = modules::check(program, name) {
+        return Err(misuse(state, message));
     }
-    state.get_registry(&LOADED);
-    state.push_copy(-2);
-    state.set_field(-2, name);
-    state.pop(1);
+    open_named(state, name);
     Ok(Answer::Values(1))
 }

@@ -300,12 +300,7 @@ fn invalid(message: impl Into<String>) -> Refused {
 
 /// Pushes `payload.null`.
 pub(crate) fn push_null(state: State<'_>) {
-    if state.get_registry(&NULL) == Type::Nil {
-        state.pop(1);
-        crate::modules::payload::make_null(state);
-        state.push_copy(-1);
-        state.set_registry(&NULL);
-    }
+    state.get_or_make(&NULL, crate::modules::payload::make_null);
 }
 
 /// Whether the value is `payload.null`.

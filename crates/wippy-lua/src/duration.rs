@@ -129,11 +129,7 @@ pub(crate) fn get(state: State<'_>, index: c_int) -> Result<i64> {
 
 /// Pushes a Duration.
 pub(crate) fn push(state: State<'_>, ns: i64) {
-    if state.get_registry(&DURATION) == Type::Nil {
-        make_metatable(state);
-    }
-    state.pop(1);
-    state.push_plain(ns, &DURATION);
+    state.push_plain(ns, &DURATION, make_metatable);
 }
 
 /// A constructor: so many of a unit, fractions too.
@@ -242,8 +238,6 @@ fn make_metatable(state: State<'_>) {
     state.set_field(-2, "__name");
     state.push_bool(false);
     state.set_field(-2, "__metatable");
-    state.push_copy(-1);
-    state.set_registry(&DURATION);
 }
 
 #[cfg(test)]

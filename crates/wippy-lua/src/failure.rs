@@ -47,10 +47,7 @@ pub(crate) fn push(state: State<'_>, error: &Error) {
 
 /// Makes the table on top an error object.
 pub(crate) fn set_metatable(state: State<'_>) {
-    if state.get_registry(&ERROR) == Type::Nil {
-        state.pop(1);
-        errors::make_metatable(state);
-    }
+    state.get_or_make(&ERROR, errors::make_metatable);
     state.set_metatable(-2);
 }
 

@@ -20,8 +20,7 @@ pub(crate) fn push(state: State<'_>, handle: Handle) {
         let block = ffi::lua_newuserdatauv(state.raw(), size_of::<*mut Handle>(), 0);
         block.cast::<*mut Handle>().write(Box::into_raw(Box::new(handle)));
     }
-    if state.get_registry(&HANDLE) == Type::Nil {
-        state.pop(1);
+    state.get_or_make(&HANDLE, |state| {
         state.push_table(0, 4);
         state.push_function(collect);
         state.set_field(-2, "__gc");
@@ -35,9 +34,7 @@ pub(crate) fn push(state: State<'_>, handle: Handle) {
             Ok(Answer::Values(1))
         }));
         state.set_field(-2, "__tostring");
-        state.push_copy(-1);
-        state.set_registry(&HANDLE);
-    }
+    });
     state.set_metatable(-2);
 }
 

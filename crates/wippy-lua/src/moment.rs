@@ -12,11 +12,14 @@ use wippy_model::Error;
 
 use crate::duration::{self, HOUR, MINUTE, SECOND};
 use crate::host_fn::{Answer, Outcome, Raised, failed, host_fn, misuse};
-use crate::state::{Key, State, Type};
+use crate::state::{Key, State};
 
 static TIME: Key = Key::new();
 
 const DAY: i64 = 24 * HOUR;
+
+/// What one part of a date may be, either side of zero.
+const PART_MAX: u64 = 4_000_000_000;
 
 const MONTHS: [&str; 12] = [
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
@@ -174,11 +177,7 @@ fn read(text: &str) -> Option<i64> {
 
 /// Pushes a Time.
 pub(crate) fn push(state: State<'_>, ns: i64) {
-    if state.get_registry(&TIME) == Type::Nil {
-        make_metatable(state);
-    }
-    state.pop(1);
-    state.push_plain(ns, &TIME);
+    state.push_plain(ns, &TIME, make_metatable);
 }
 
 /// `time.date(year, month, day, hour, minute, second, nanosecond)`; what is left out is the
@@ -186,10 +185,10 @@ pub(crate) fn push(state: State<'_>, ns: i64) {
 pub(crate) fn date(state: State<'_>) -> Outcome {
     let part = |index: c_int, missing: i64| match state.is_absent(index) {
         true => Some(missing),
-        false => state.to_integer(index),
+        false => state.to_integer(index).filter(|part| part.unsigned_abs() <= PART_MAX),
     };
     let ns = (|| {
-        let days = days_of(part(1, 1970)?.clamp(-10_000, 10_000), part(2, 1)?, part(3, 1)?);
+        let days = days_of(part(1, 1970)?, part(2, 1)?, part(3, 1)?);
         let scaled = |index, unit: i64| part(index, 0)?.checked_mul(unit);
         days.checked_mul(DAY)?
             .checked_add(scaled(4, HOUR)?)?
@@ -312,8 +311,6 @@ fn make_metatable(state: State<'_>) {
     state.set_field(-2, "__name");
     state.push_bool(false);
     state.set_field(-2, "__metatable");
-    state.push_copy(-1);
-    state.set_registry(&TIME);
 }
 
 #[cfg(test)]

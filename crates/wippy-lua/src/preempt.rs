@@ -22,7 +22,7 @@
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -40,8 +40,14 @@ const TICK: Duration = Duration::from_millis(1);
 const IDLE_TICKS: u32 = 20;
 /// Instructions until the hook looks again where it could not yield.
 const RETRY_INSTRUCTIONS: c_int = 10_000;
+/// The same inside the runtime's own Lua code, which is soon left.
+const RETRY_OWN_INSTRUCTIONS: c_int = 100;
 /// Ignored by default, and used for this by other runtimes too.
 const SIGNAL: c_int = libc::SIGURG;
+
+/// The name of the runtime's own Lua code. Names of entries begin with `@`, and `load` refuses
+/// this one, so that no script can pass for it.
+pub(crate) const OWN_CODE: &CStr = c"=channel";
 
 thread_local! {
     static RUNNING: Cell<*mut lua_State> = const { Cell::new(ptr::null_mut()) };
@@ -151,7 +157,7 @@ pub(crate) unsafe fn clear(thread: *mut lua_State) {
 }
 
 /// Runs between two instructions of a script that is late or dead.
-unsafe extern "C-unwind" fn hook(raw: *mut lua_State, _: *mut lua_Debug) {
+unsafe extern "C-unwind" fn hook(raw: *mut lua_State, activation: *mut lua_Debug) {
     // SAFETY: Lua calls it with the thread that runs; nothing here needs dropping when an
     // error leaves.
     unsafe {
@@ -168,6 +174,8 @@ unsafe extern "C-unwind" fn hook(raw: *mut lua_State, _: *mut lua_Debug) {
             ffi::lua_error(raw);
         } else if !core.context.slice_is_over() {
             ffi::lua_sethook(raw, None, 0, 0);
+        } else if in_own_code(raw, activation) {
+            ffi::lua_sethook(raw, Some(hook), ffi::LUA_MASKCOUNT, RETRY_OWN_INSTRUCTIONS);
         } else if can_wait {
             core.pause.set(Some(Pause::Slice));
             Core::set_paused(raw, true);
@@ -175,6 +183,16 @@ unsafe extern "C-unwind" fn hook(raw: *mut lua_State, _: *mut lua_Debug) {
         } else {
             ffi::lua_sethook(raw, Some(hook), ffi::LUA_MASKCOUNT, RETRY_INSTRUCTIONS);
         }
+    }
+}
+
+/// Whether the runtime's own Lua code runs, in which no thread gives way: a channel looks
+/// for a partner and then queues, and nobody may come between the two.
+unsafe fn in_own_code(raw: *mut lua_State, activation: *mut lua_Debug) -> bool {
+    // SAFETY: Lua handed the activation to the hook; its source is a text of the function.
+    unsafe {
+        ffi::lua_getinfo(raw, c"S".as_ptr(), activation) != 0
+            && CStr::from_ptr((*activation).source) == OWN_CODE
     }
 }
 

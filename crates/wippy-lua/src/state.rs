@@ -328,6 +328,16 @@ impl<'s> State<'s> {
         self.type_of(-1)
     }
 
+    /// Pushes the registry's value of a key, which `make` pushes the first time.
+    pub(crate) fn get_or_make(self, key: &'static Key, make: fn(State<'_>)) {
+        if self.get_registry(key) == Type::Nil {
+            self.pop(1);
+            make(self);
+            self.push_copy(-1);
+            self.set_registry(key);
+        }
+    }
+
     /// Pops a value into the registry.
     pub(crate) fn set_registry(self, key: &'static Key) {
         // SAFETY: the registry is a table and the value is on top.
@@ -374,14 +384,15 @@ impl<'s> State<'s> {
         same
     }
 
-    /// Pushes a userdata with plain content and the metatable of `key`.
-    pub(crate) fn push_plain<T: Copy>(self, value: T, key: &'static Key) {
+    /// Pushes a userdata with plain content and the metatable of `key`, which `make` pushes
+    /// the first time.
+    pub(crate) fn push_plain<T: Copy>(self, value: T, key: &'static Key, make: fn(State<'_>)) {
         const { assert!(align_of::<T>() <= 16, "userdata blocks are aligned to 16") };
         // SAFETY: the block is as large as the type and aligned for it.
         unsafe {
             ffi::lua_newuserdatauv(self.raw, size_of::<T>(), 0).cast::<T>().write(value);
         }
-        self.get_registry(key);
+        self.get_or_make(key, make);
         self.set_metatable(-2);
     }
 

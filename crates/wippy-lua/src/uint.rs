@@ -37,11 +37,7 @@ pub(crate) fn push(state: State<'_>, number: u64) {
     if let Ok(integer) = i64::try_from(number) {
         return state.push_integer(integer);
     }
-    if state.get_registry(&UINT) == Type::Nil {
-        make_metatable(state);
-    }
-    state.pop(1);
-    state.push_plain(number, &UINT);
+    state.push_plain(number, &UINT, make_metatable);
 }
 
 /// The number of a uint64.
@@ -209,6 +205,4 @@ fn make_metatable(state: State<'_>) {
     state.set_field(-2, "__name");
     state.push_bool(false);
     state.set_field(-2, "__metatable");
-    state.push_copy(-1);
-    state.set_registry(&UINT);
 }

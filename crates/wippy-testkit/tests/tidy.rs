@@ -22,6 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("wippy-cluster", &["wippy-model", "wippy-kernel"]),
     ("wippy", &ALL),
     ("wippy-testkit", &ALL),
+    ("wippy-benches", &ALL),
 ];
 
 const ALL: [&str; 8] = [

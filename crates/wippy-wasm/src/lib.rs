@@ -14,6 +14,7 @@ mod cache;
 mod encode;
 mod engine;
 mod guest;
+mod inspect;
 mod limiter;
 mod lines;
 mod link;
@@ -38,6 +39,7 @@ use crate::cache::Cache;
 use crate::engine::Engines;
 use crate::unit::WasmUnit;
 
+pub use inspect::{Export, Import, Inspection, Need, inspect};
 pub use spec::{BinarySource, EnvVar, Grants, Mount, WasmSpec};
 pub use unit::SharedUnit;
 

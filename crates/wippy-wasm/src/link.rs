@@ -20,6 +20,9 @@ const LINKED: [&str; 7] = [
     "wasi:sockets/",
 ];
 
+/// The module of preview1's functions.
+pub(crate) const PREVIEW1: &str = "wasi_snapshot_preview1";
+
 /// A guest called what its entry does not grant.
 #[derive(Debug, thiserror::Error)]
 #[error("{entry} called {import}, {}", if *known {
@@ -109,7 +112,7 @@ pub(crate) fn module_with_traps(
     let mut linker = linker.clone();
     for import in module.imports() {
         let (from, name) = (import.module(), import.name());
-        if from == "wasi_snapshot_preview1" {
+        if from == PREVIEW1 {
             continue;
         }
         if let ExternType::Func(ty) = import.ty() {

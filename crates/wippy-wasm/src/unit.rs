@@ -14,7 +14,7 @@ use crate::engine::{Allocation, EngineKind, Engines, GuestEngine};
 use crate::guest::Guest;
 use crate::process::{Call, WasmProcess};
 use crate::spec::{EnvVar, Grants, Mount, WasmSpec};
-use crate::value::{CoreSignature, Method, Signature, wave};
+use crate::value::{CoreSignature, Method, Signature, Type, wave};
 use crate::{link, method};
 
 /// What each process of a unit is made with.
@@ -221,7 +221,7 @@ impl Unit for SharedUnit {
         let ty = self.0.signature().and_then(Signature::exit_type);
         match (value, ty) {
             (Value::Nil, None) => None,
-            (Value::String(text), _) => Some(text.clone()),
+            (Value::String(text), Some(Type::String) | None) => Some(text.clone()),
             (value, ty) => Some(wave::print(value, ty)),
         }
     }
@@ -261,6 +261,7 @@ fn target(spec: &WasmSpec, binary: &Binary, engines: &Engines) -> Result<Target>
         Code::Component(component) => {
             let export = method::find(id, name, wanted, &component)?;
             let signature = Signature::new(export.function.clone(), &export.ty)
+                .and_then(|signature| signature.check_supported().map(|()| signature))
                 .map_err(|error| error.context(id))?;
             let is_command = export.is_command();
             let method = Method::new(signature);

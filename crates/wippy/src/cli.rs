@@ -40,9 +40,6 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
 }
 
-/// Run the project, one of its commands, or a WebAssembly file.
-///
-/// Without a NAME it starts the runtime and keeps it until Ctrl-C or SIGTERM.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "wippy run [OPTIONS]\n       \
@@ -51,6 +48,8 @@ pub(crate) enum Command {
         wippy run [OPTIONS] -x NS:ENTRY [ARGS]...\n       \
         wippy run [OPTIONS] FILE.wasm [ARGS]...",
     after_help = "\
+Without a NAME it starts the runtime and keeps it until Ctrl-C or SIGTERM.
+
 Options stand before NAME: everything after it belongs to the command, --help and -x too.
 
 Arguments reach the method's parameters. A string parameter takes the text as it is, every
@@ -82,7 +81,7 @@ pub(crate) struct RunArgs {
     pub(crate) log: LogArgs,
 
     /// `list`, a command, an entry or a file, and its arguments.
-    #[arg(value_name = "NAME [ARGS]", trailing_var_arg = true)]
+    #[arg(value_name = "NAME [ARGS]", trailing_var_arg = true, help_heading = "Arguments")]
     pub(crate) words: Vec<String>,
 }
 
@@ -171,11 +170,10 @@ pub(crate) struct LogArgs {
     pub(crate) console: bool,
 }
 
-/// Make a project from a template.
-///
-/// Each runs at once: `cd DIR`, then `wippy run greet World`. Its README says what to install
-/// to build the program anew.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Each runs at once: cd DIR, then wippy run greet World. Its README says what to install to build
+the program anew.")]
 pub(crate) struct NewArgs {
     /// What the program is written in.
     #[arg(value_name = "TEMPLATE")]
@@ -218,11 +216,10 @@ pub(crate) struct CheckArgs {
     pub(crate) log: LogArgs,
 }
 
-/// Print the hash of each binary, or write it into the entries.
-///
-/// Hashes that are missing, wrong or placeholders such as `sha256:...` are filled in too;
-/// nothing else in the files changes.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Hashes that are missing, wrong or placeholders such as sha256:... are filled in too; nothing
+else in the files changes.")]
 pub(crate) struct HashArgs {
     /// Write the hashes into the project files.
     #[arg(long)]

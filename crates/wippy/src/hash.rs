@@ -87,7 +87,7 @@ fn write(found: &[(&Entry, Hash, State)], wrong: &mut Diagnostics) {
         match edited {
             Ok(text) => _ = files.insert(path.to_owned(), text),
             Err(error) => {
-                wrong.push(Diagnostic::error("write", error.message()).at(entry.place.clone()));
+                wrong.push(Diagnostic::error("write", error.message()).at(entry.place().clone()));
             }
         }
     }

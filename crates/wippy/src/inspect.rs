@@ -8,7 +8,7 @@ use crate::output;
 pub(crate) fn inspect(args: &InspectArgs) -> Outcome {
     let bytes =
         std::fs::read(&args.file).map_err(|error| Failure::file("read", &args.file, &error))?;
-    let inspection = crate::interim::inspect(&bytes)
+    let inspection = wippy_wasm::inspect(&bytes)
         .map_err(|error| Failure::of_start(&error.context(args.file.display())))?;
     match args.json {
         true => output::print_line(&format!("{:#}", inspection.to_json()))?,

@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
 use wippy_registry::{LogFormat, LogLevel, LoggerSettings};
@@ -24,23 +24,28 @@ pub(crate) enum Mode {
     Server,
 }
 
-type Sink = Box<dyn Layer<Registry> + Send + Sync>;
+/// What decides on the level stands below what writes, so that both can be exchanged.
+type Levels = reload::Layer<LevelFilter, Registry>;
+type Levelled = Layered<Levels, Registry>;
+type Sink = Box<dyn Layer<Levelled> + Send + Sync>;
 
 /// The log of this program.
 pub(crate) struct Log {
     mode: Mode,
     args: LogArgs,
-    sink: reload::Handle<Sink, Registry>,
+    level: reload::Handle<LevelFilter, Registry>,
+    sink: reload::Handle<Sink, Levelled>,
 }
 
 impl Log {
     /// Installs the log, as the command line alone decides.
     pub(crate) fn install(mode: Mode, args: LogArgs) -> Self {
-        let level = level(mode, args, None);
-        let (layer, sink) = reload::Layer::new(layer(mode, args, LogFormat::Text, level));
+        let shown = level(mode, args, None);
+        let (levels, level) = reload::Layer::new(shown);
+        let (sinks, sink) = reload::Layer::new(layer(mode, args, LogFormat::Text, shown));
         // A second subscriber would be a defect of this program; the first one stays.
-        let _ = tracing_subscriber::registry().with(layer).try_init();
-        Self { mode, args, sink }
+        let _ = tracing_subscriber::registry().with(levels).with(sinks).try_init();
+        Self { mode, args, level, sink }
     }
 
     /// Settles the log as the project decides where the command line does not.
@@ -50,9 +55,9 @@ impl Log {
             true => LevelFilter::OFF,
             false => level(self.mode, self.args, settings.level),
         };
-        let sink = layer(self.mode, self.args, settings.format, level);
-        // Fails only where the subscriber is gone, and with it the log.
-        let _ = self.sink.reload(sink);
+        // Both fail only where the subscriber is gone, and with it the log.
+        let _ = self.level.reload(level);
+        let _ = self.sink.reload(layer(self.mode, self.args, settings.format, level));
     }
 }
 
@@ -83,12 +88,11 @@ fn layer(mode: Mode, args: LogArgs, format: LogFormat, level: LevelFilter) -> Si
     // Names of modules are of use to those who look for a fault, and to nobody else.
     let targets = level >= LevelFilter::DEBUG;
     match format {
-        LogFormat::Json if !args.console => base.json().with_filter(level).boxed(),
+        LogFormat::Json if !args.console => base.json().boxed(),
         _ => base
             .with_timer(Clock { shown: mode == Mode::Server || args.console })
             .with_ansi(coloured)
             .with_target(targets)
-            .with_filter(level)
             .boxed(),
     }
 }

@@ -16,7 +16,6 @@ mod environment;
 mod failure;
 mod hash;
 mod inspect;
-mod interim;
 mod log;
 mod node;
 mod output;

@@ -8,17 +8,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use indexmap::IndexMap;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use wippy_host::{Terminal, Variables};
 use wippy_kernel::{HostSpec, Kernel, KernelOptions, Profile, Scheduler, Unit};
-use wippy_model::{EntryId, Error, Result, Value};
+use wippy_lua::{LuaImport, LuaSpec, LuaUnit};
+use wippy_model::{EntryId, Error, Limits, Result, Value};
 use wippy_registry::{
-    Data, Diagnostic, Diagnostics, Entry, EntryKind, Grant, HostProfile, HostSettings, Project,
-    Registry, WasmRun,
+    Data, Diagnostic, Diagnostics, Entry, EntryKind, Grant, HostProfile, HostSettings,
+    LuaCode, Project, Registry, SourceText, WasmRun,
 };
 use wippy_wasm::{
-    BinarySource, EnvVar, Grants, Mount, SharedUnit, WasmOptions, WasmRuntime, WasmSpec,
+    BinarySource, EnvVar, Grants, Mount, Need, SharedUnit, WasmOptions, WasmRuntime, WasmSpec,
 };
 
 use crate::volumes::Volumes;
@@ -49,7 +51,7 @@ struct Parts {
     volumes: Volumes,
     variables: Variables,
     wasm: WasmRuntime,
-    lua: crate::interim::LuaRuntime,
+    terminal: Arc<Terminal>,
 }
 
 impl Node {
@@ -74,7 +76,7 @@ impl Node {
         let parts = Arc::new(Parts {
             volumes: Volumes::of(project.registry()),
             variables: environment::variables(project.registry())?,
-            lua: crate::interim::LuaRuntime::new(crate::interim::LuaOptions { terminal }),
+            terminal,
             wasm,
             options,
             project,
@@ -135,9 +137,29 @@ impl Node {
         if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
     }
 
-    /// Warnings about binaries that load: imports that no grant names.
+    /// Warnings about binaries that load: imports that nothing here provides.
     pub(crate) fn warnings(&self) -> Diagnostics {
-        Diagnostics::default()
+        let mut warnings = Diagnostics::default();
+        for entry in self.registry().entries() {
+            let Some(binary) = entry.binary() else { continue };
+            let volume = self.parts.volumes.get(&binary.fs).ok();
+            let bytes_max = binary_bytes_max(&self.parts.project);
+            let bytes = volume.and_then(|volume| volume.read(&binary.path, bytes_max).ok());
+            let inspection = bytes.and_then(|bytes| wippy_wasm::inspect(&bytes).ok());
+            let imports = inspection.map(|inspection| inspection.imports).unwrap_or_default();
+            for import in imports.iter().filter(|import| import.need == Need::Unknown) {
+                let message = format!(
+                    "entry {}: the binary imports {}, which nothing here provides: a call of it \
+                     traps",
+                    entry.id, import.name
+                );
+                let warning = Diagnostic::warning("unknown-import", message);
+                warnings.push(warning.at(entry.place_of("path")).help(
+                    "`wippy inspect FILE.wasm` shows all of its imports and what they need",
+                ));
+            }
+        }
+        warnings
     }
 }
 
@@ -147,6 +169,10 @@ impl Parts {
     }
 
     async fn load(self: &Arc<Self>, kernel: &Kernel, entry: &Arc<Entry>) -> Result<()> {
+        // A filesystem that does not open is reported once, as an entry of its own.
+        if !self.volumes_open(entry) && entry.kind() != EntryKind::FsDirectory {
+            return Ok(());
+        }
         match entry.kind() {
             EntryKind::ProcessWasm | EntryKind::ProcessLua => {
                 kernel.unit(&entry.id).await.map(drop)
@@ -158,15 +184,23 @@ impl Parts {
                     .await
                     .unwrap_or_else(|failure| Err(Error::internal(failure.to_string())))
             }
-            EntryKind::FunctionLua | EntryKind::LibraryLua => self.lua.check(&self.lua_spec(entry)?),
+            EntryKind::FunctionLua | EntryKind::LibraryLua => self.lua_unit(entry).map(drop),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the filesystems open that a WebAssembly entry names.
+    fn volumes_open(&self, entry: &Entry) -> bool {
+        let binary = entry.binary().map(|binary| &binary.fs);
+        let mounts = entry.wasm().map_or(&[][..], |run| &run.wasi.mounts);
+        let mut named = binary.into_iter().chain(mounts.iter().map(|mount| &mount.fs));
+        named.all(|id| self.volumes.get(id).is_ok())
     }
 
     fn unit(&self, entry: &Entry) -> Result<Arc<dyn Unit>> {
         match entry.kind() {
             EntryKind::ProcessLua => {
-                let unit: Arc<dyn Unit> = self.lua.load(self.lua_spec(entry)?)?;
+                let unit: Arc<dyn Unit> = self.lua_unit(entry)?;
                 Ok(unit)
             }
             _ => {
@@ -230,20 +264,83 @@ impl Parts {
         })
     }
 
-    fn lua_spec(&self, entry: &Entry) -> Result<crate::interim::LuaSpec> {
-        let _ = entry;
-        Ok(crate::interim::LuaSpec)
+    fn lua_unit(&self, entry: &Entry) -> Result<Arc<LuaUnit>> {
+        let code = entry
+            .lua()
+            .ok_or_else(|| Error::internal(format!("{} is no Lua entry", entry.id)))?;
+        let (method, limits) = match &entry.data {
+            Data::ProcessLua(process) => {
+                (Some(process.method.clone()), process.limits.resolve(&process.options.mailbox))
+            }
+            Data::FunctionLua(function) => {
+                (Some(function.method.clone()), function.limits.resolve(&function.options.mailbox))
+            }
+            _ => (None, Limits::default()),
+        };
+        LuaUnit::load(LuaSpec {
+            id: entry.id.clone(),
+            file: code.source.file.to_string(),
+            source: lua_text(&code.source),
+            method,
+            modules: code.modules.clone(),
+            imports: self.lua_imports(code),
+            limits,
+            terminal: Some(self.terminal.clone()),
+        })
+    }
+
+    /// The libraries of an entry, and those that they import in their turn. An alias means
+    /// what the nearest one to the entry says.
+    fn lua_imports(&self, code: &LuaCode) -> Vec<LuaImport> {
+        let mut found: IndexMap<&str, &SourceText> = IndexMap::new();
+        let mut open = vec![code];
+        while let Some(code) = open.pop() {
+            for (alias, id) in &code.imports {
+                let library = self.registry().get(id).and_then(|entry| entry.lua());
+                if let Some(library) = library
+                    && !found.contains_key(alias.as_str())
+                {
+                    found.insert(alias, &library.source);
+                    open.insert(0, library);
+                }
+            }
+        }
+        let import = |(alias, source): (&str, &SourceText)| LuaImport {
+            alias: alias.to_owned(),
+            file: source.file.to_string(),
+            source: lua_text(source),
+        };
+        found.into_iter().map(import).collect()
     }
 }
 
-/// What does not load, with the place of its entry.
+/// The text of a program; one that is written in a project file has that file's lines.
+fn lua_text(source: &SourceText) -> String {
+    let lines_before = match source.path {
+        Some(_) => 0,
+        None => source.line.saturating_sub(1) as usize,
+    };
+    format!("{}{}", "\n".repeat(lines_before), source.text)
+}
+
+/// What does not load, with the place of its entry. An entry that was made of options has
+/// no place that anybody wrote.
 pub(crate) fn not_loaded(entry: &Entry, error: &Error) -> Diagnostic {
-    let field = match entry.kind() {
+    let diagnostic = Diagnostic::error("load", error.message());
+    if entry.file().is_none() {
+        return diagnostic;
+    }
+    // Whoever finds the mistake knows the field.
+    let field = match error.details() {
+        Value::Map(details) => details.get("field").and_then(Value::as_str),
+        _ => None,
+    };
+    let field = field.unwrap_or_else(|| match entry.kind() {
         EntryKind::FsDirectory => "directory",
         EntryKind::ProcessWasm | EntryKind::FunctionWasm => "path",
         _ => "source",
-    };
-    Diagnostic::error("load", error.message()).at(entry.place_of(field))
+    });
+    diagnostic.at(entry.place_of(field))
 }
 
 fn process_host(id: &EntryId, settings: &HostSettings) -> HostSpec {

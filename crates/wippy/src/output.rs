@@ -37,8 +37,11 @@ pub(crate) fn complain(text: &str) {
 
 /// Shows diagnostics on stderr, if there are any.
 pub(crate) fn show(diagnostics: &Diagnostics) {
-    if !diagnostics.is_empty() {
-        complain(&diagnostics.render(colours()));
+    // A single one is not counted.
+    match diagnostics.iter().as_slice() {
+        [] => {}
+        [only] => show_one(only),
+        _ => complain(&diagnostics.render(colours())),
     }
 }
 

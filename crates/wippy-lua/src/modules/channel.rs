@@ -10,6 +10,7 @@ use wippy_model::Error;
 use crate::host_fn::{Answer, Outcome, Raised, host_fn, raise};
 use crate::mail::Wanted;
 use crate::modules::process;
+use crate::preempt::OWN_CODE;
 use crate::state::{Key, State, Type};
 use crate::tasks::{TaskId, Want};
 use crate::vm::Compiler;
@@ -34,7 +35,7 @@ pub(crate) const TOPIC_MESSAGE: i64 = 4;
 fn bytecode() -> &'static [u8] {
     static BYTECODE: OnceLock<Vec<u8>> = OnceLock::new();
     BYTECODE.get_or_init(|| {
-        Compiler::new().compile(SOURCE.as_bytes(), c"=channel").unwrap_or_else(|message| {
+        Compiler::new().compile(SOURCE.as_bytes(), OWN_CODE).unwrap_or_else(|message| {
             // A test compiles it; without it `channel` is nil.
             tracing::error!("channel.lua does not compile: {message}");
             Vec::new()
@@ -49,7 +50,7 @@ pub(crate) fn open(state: State<'_>) {
     }
     state.pop(1);
     let base = state.top();
-    if state.load(bytecode(), c"=channel", true) {
+    if state.load(bytecode(), OWN_CODE, true) {
         push_sys(state);
         state.call_trusted(1, 4);
         state.set_registry(&RESET);

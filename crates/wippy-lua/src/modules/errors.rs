@@ -15,7 +15,7 @@ use std::ffi::c_int;
 use wippy_model::Kind;
 
 use crate::failure::{
-    CAUSE, DETAILS, ERROR, KIND, MESSAGE, RETRYABLE, STACK, is_error, set_metatable, text,
+    CAUSE, DETAILS, KIND, MESSAGE, RETRYABLE, STACK, is_error, set_metatable, text,
 };
 use crate::host_fn::{Answer, Outcome, Raised, host_fn, misuse};
 use crate::state::{State, Type};
@@ -79,8 +79,6 @@ pub(crate) fn make_metatable(state: State<'_>) {
     state.set_field(-2, "__name");
     state.push_str("error");
     state.set_field(-2, "__metatable");
-    state.push_copy(-1);
-    state.set_registry(&ERROR);
 }
 
 fn field(state: State<'_>, name: &str, position: i64) -> Outcome {

@@ -9,7 +9,7 @@ pub(crate) mod process;
 mod time;
 
 use crate::program::Program;
-use crate::state::{Key, State, Type};
+use crate::state::State;
 
 /// Modules that an entry may require without listing them.
 const FREE: [&str; 6] = ["process", "time", "channel", "errors", "payload", "io"];
@@ -19,14 +19,6 @@ const LISTED: [&str; 1] = ["json"];
 
 /// Lua's own libraries, which `require` gives as well.
 const STANDARD: [&str; 6] = ["string", "table", "math", "utf8", "coroutine", "os"];
-
-/// The modules that were made.
-static MODULES: Key = Key::new();
-
-/// Whether it is a module of the runtime.
-pub(crate) fn is_module(name: &str) -> bool {
-    FREE.contains(&name) || LISTED.contains(&name)
-}
 
 /// Whether the program may require a module; else says why not and what to do.
 pub(crate) fn check(program: &Program, name: &str) -> Result<(), String> {
@@ -54,29 +46,16 @@ pub(crate) fn check(program: &Program, name: &str) -> Result<(), String> {
     ))
 }
 
-/// Pushes the module of that name.
+/// Pushes the module of that name, new.
 pub(crate) fn push(state: State<'_>, name: &str) {
-    if state.get_registry(&MODULES) == Type::Nil {
-        state.pop(1);
-        state.push_table(0, 8);
-        state.push_copy(-1);
-        state.set_registry(&MODULES);
+    match name {
+        "process" => process::open(state),
+        "time" => time::open(state),
+        "channel" => channel::open(state),
+        "errors" => errors::open(state),
+        "payload" => payload::open(state),
+        "io" => io::open(state),
+        "json" => json::open(state),
+        _ => state.push_nil(),
     }
-    if state.get_field(-1, name) == Type::Nil {
-        state.pop(1);
-        match name {
-            "process" => process::open(state),
-            "time" => time::open(state),
-            "channel" => channel::open(state),
-            "errors" => errors::open(state),
-            "payload" => payload::open(state),
-            "io" => io::open(state),
-            "json" => json::open(state),
-            _ => state.push_nil(),
-        }
-        state.push_copy(-1);
-        state.set_field(-3, name);
-    }
-    state.insert(-2);
-    state.pop(1);
 }

@@ -43,16 +43,16 @@ pub(crate) fn open(state: State<'_>) {
 
 /// Pushes the new value that is `payload.null`.
 pub(crate) fn make_null(state: State<'_>) {
-    state.push_table(0, 3);
-    state.push_function(host_fn(|s, _| {
-        s.push_str("null");
-        Ok(Answer::Values(1))
-    }));
-    state.set_field(-2, "__tostring");
-    state.push_str("null");
-    state.set_field(-2, "__name");
-    state.push_bool(false);
-    state.set_field(-2, "__metatable");
-    state.set_registry(&NULL_META);
-    state.push_plain(0_u8, &NULL_META);
+    state.push_plain(0_u8, &NULL_META, |state| {
+        state.push_table(0, 3);
+        state.push_function(host_fn(|s, _| {
+            s.push_str("null");
+            Ok(Answer::Values(1))
+        }));
+        state.set_field(-2, "__tostring");
+        state.push_str("null");
+        state.set_field(-2, "__name");
+        state.push_bool(false);
+        state.set_field(-2, "__metatable");
+    });
 }

@@ -255,7 +255,7 @@ fn receive(state: State<'_>, again: bool) -> Outcome {
 
 /// Pushes one of the process's channels, made at first use.
 fn mail_channel(state: State<'_>, name: &str, source: i64, wanted: Wanted<'_>) -> Outcome {
-    push_channels(state);
+    state.get_or_make(&CHANNELS, |state| state.push_table(0, 2));
     if state.get_field(-1, name) == Type::Nil {
         state.pop(1);
         let lanes = state.core().mail.borrow().lanes(wanted);
@@ -264,15 +264,6 @@ fn mail_channel(state: State<'_>, name: &str, source: i64, wanted: Wanted<'_>) -
         state.set_field(-3, name);
     }
     Ok(Answer::Values(1))
-}
-
-fn push_channels(state: State<'_>) {
-    if state.get_registry(&CHANNELS) == Type::Nil {
-        state.pop(1);
-        state.push_table(0, 2);
-        state.push_copy(-1);
-        state.set_registry(&CHANNELS);
-    }
 }
 
 /// `listen(topic, {message = true})`.
@@ -406,8 +397,7 @@ fn push_message(state: State<'_>, message: &Message) {
     state.push_table(1, 0);
     push_message_fields(state, message);
     state.set_position(-2, 1);
-    if state.get_registry(&MESSAGE) == Type::Nil {
-        state.pop(1);
+    state.get_or_make(&MESSAGE, |state| {
         state.push_table(0, 3);
         state.push_table(0, 4);
         state.set_functions(&[
@@ -421,9 +411,7 @@ fn push_message(state: State<'_>, message: &Message) {
         state.set_field(-2, "__name");
         state.push_bool(false);
         state.set_field(-2, "__metatable");
-        state.push_copy(-1);
-        state.set_registry(&MESSAGE);
-    }
+    });
     state.set_metatable(-2);
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn open(state: State<'_>) {
         })),
         ("sleep", host_fn(sleep)),
         ("after", host_fn(|s, _| {
-            let due = due(s, 1)?;
+            let due = due_after(s, 1)?;
             channel::push_clock_channel(s, due, None);
             Ok(Answer::Values(1))
         })),
@@ -85,7 +85,7 @@ fn span(state: State<'_>, index: i32) -> Result<i64, Raised> {
 }
 
 /// The time on the process's clock after the duration at `index`.
-fn due(state: State<'_>, index: i32) -> Result<i64, Raised> {
+fn due_after(state: State<'_>, index: i32) -> Result<i64, Raised> {
     Ok(state.core().now_ns().saturating_add(span(state, index)?.max(0)))
 }
 
@@ -115,14 +115,13 @@ fn timer(state: State<'_>, ticks: bool) -> Outcome {
     if ticks && ns <= 0 {
         return Err(misuse(state, "time.ticker takes a duration above zero"));
     }
-    let due = due(state, 1)?;
+    let due = due_after(state, 1)?;
     state.push_table(2, 0);
     channel::push_clock_channel(state, due, ticks.then_some(ns));
     state.set_position(-2, 1);
     state.push_bool(ticks);
     state.set_position(-2, 2);
-    if state.get_registry(&TIMER) == Type::Nil {
-        state.pop(1);
+    state.get_or_make(&TIMER, |state| {
         state.push_table(0, 3);
         state.push_table(0, 4);
         state.set_functions(&[
@@ -148,7 +147,7 @@ fn timer(state: State<'_>, ticks: bool) -> Outcome {
             ("reset", host_fn(|s, _| {
                 check(s)?;
                 let ns = span(s, 2)?;
-                let due = due(s, 2)?;
+                let due = due_after(s, 2)?;
                 s.get_position(1, 2);
                 let ticks = s.to_bool(-1);
                 s.pop(1);
@@ -162,9 +161,7 @@ fn timer(state: State<'_>, ticks: bool) -> Outcome {
         state.set_field(-2, "__name");
         state.push_bool(false);
         state.set_field(-2, "__metatable");
-        state.push_copy(-1);
-        state.set_registry(&TIMER);
-    }
+    });
     state.set_metatable(-2);
     Ok(Answer::Values(1))
 }

@@ -25,7 +25,7 @@ record! {
         /// How it starts and stops.
         lifecycle: Lifecycle => group,
     }
-    ignored { host, tls, worker_class }
+    ignored { host, worker_class }
 }
 
 record! {

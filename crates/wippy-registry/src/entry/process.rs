@@ -82,5 +82,4 @@ record! {
         /// One line for `wippy run list`.
         short: String => or(String::new()),
     }
-    ignored { long, example, examples, args, flags, group, hidden, aliases }
 }

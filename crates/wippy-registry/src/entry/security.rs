@@ -101,5 +101,4 @@ record! {
         /// The variable that holds the key that tokens are signed with.
         token_key: EntryId as IdOf<Variable> => optional,
     }
-    ignored { token_key_env }
 }

@@ -94,6 +94,11 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// Whether the value is part of the entry's `meta`.
+    pub(crate) fn is_in_meta(&self) -> bool {
+        self.path.first().is_some_and(|step| step == "meta")
+    }
+
     /// The name of the field that is read, without list indices.
     pub(crate) fn field(&self) -> &str {
         self.path.iter().rev().find(|step| !step.starts_with('[')).map_or("value", String::as_str)

@@ -303,3 +303,35 @@ fn the_difference_of_two_registries() {
     assert_eq!(difference.removed, [id("app:b")]);
     assert!(new.registry().since(new.registry()).is_empty());
 }
+
+#[test]
+fn the_documented_limits_are_the_defaults() {
+    let project = fine("- { name: f, kind: function.wat, source: x, method: m }\n");
+    let function = project.registry().get(&id("app:f")).unwrap();
+    let limits = function.wasm().unwrap().limits();
+    assert_eq!(limits, wippy_model::Limits::default());
+    let text = wippy_registry::entries_markdown();
+    for (field, value) in [
+        ("memory_bytes", format!("{}MiB", limits.memory_bytes >> 20)),
+        ("table_elements", limits.table_elements.to_string()),
+        ("instances", limits.instances.to_string()),
+        ("host_buffer_bytes", format!("{}MiB", limits.host_buffer_bytes >> 20)),
+        ("max_open_files", limits.open_files_max.to_string()),
+        ("max_open_sockets", limits.open_sockets_max.to_string()),
+        ("http_concurrency", limits.http_concurrency.to_string()),
+        ("output_bytes", format!("{}MiB", limits.output_bytes >> 20)),
+        ("capacity", limits.mailbox.capacity.to_string()),
+        ("bytes", format!("{}MiB", limits.mailbox.bytes >> 20)),
+        ("message_bytes", format!("{}MiB", limits.mailbox.message_bytes >> 20)),
+    ] {
+        let row = text.lines().find(|line| line.starts_with(&format!("| `{field}` |"))).unwrap();
+        assert!(row.contains(&format!("Default: {value}.")), "{row}");
+    }
+}
+
+#[test]
+fn meta_is_free() {
+    fine(
+        "- { name: p, kind: process.lua, source: x, method: m, meta: { x: 1, command: { name: go, long: text, own: [1] } } }\n",
+    );
+}

@@ -227,6 +227,6 @@ fn missing_hosts(entry: &Entry, terminal: bool, process: bool) -> Failure {
         (false, _) => ("no process.host", [PROCESSES, ""]),
     };
     let message = format!("cannot run {}: the project has {what}", entry.id);
-    let help = format!("add to the entries of {}:{}", entry.place.file, lines.concat());
+    let help = format!("add to the entries of {}:{}", entry.place().file, lines.concat());
     Failure::usage_with_help("missing-host", message, help)
 }

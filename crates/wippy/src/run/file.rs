@@ -172,7 +172,7 @@ impl File {
 
 /// The only export of a binary, or `run`.
 fn only_export(bytes: &[u8], name: &str) -> Result<String, Failure> {
-    let inspection = crate::interim::inspect(bytes)
+    let inspection = wippy_wasm::inspect(bytes)
         .map_err(|error: Error| Failure::of_start(&error.context(name)))?;
     Ok(match inspection.exports.as_slice() {
         [only] => only.name.clone(),
@@ -245,19 +245,19 @@ fn limits(args: &FileArgs) -> Result<Vec<(&'static str, String)>, Failure> {
                 let message = format!("--limit {text}: there is no limit `{name}`");
                 return Err(Failure::usage_with_help("bad-limit", message, help));
             };
-            let value = match *short {
+            let taken = match *short {
                 "execution" => milliseconds(value).map(|ms| ms.to_string()),
                 _ => Some(value.to_owned()).filter(|value| {
                     value.starts_with(|char: char| char.is_ascii_digit())
                         && value.chars().all(|char| char.is_ascii_alphanumeric() || char == '.')
                 }),
             };
-            let value = value.ok_or_else(|| {
+            let taken = taken.ok_or_else(|| {
                 let message = format!("--limit {text}: {value:?} is no value of a limit");
                 let help = "write it as --limit memory=64MiB, execution=5s or files=100";
                 Failure::usage_with_help("bad-limit", message, help)
             })?;
-            Ok((*field, value))
+            Ok((*field, taken))
         })
         .collect()
 }

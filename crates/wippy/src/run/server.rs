@@ -10,7 +10,7 @@ use crate::failure::{Failure, Outcome, status};
 use crate::log::Mode;
 use crate::node::{Node, NodeOptions};
 use crate::signals::Signals;
-use crate::{output, progress, project};
+use crate::{progress, project};
 
 /// Starts the runtime and keeps it.
 pub(super) fn run(args: &RunArgs) -> Outcome {
@@ -34,7 +34,6 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
             }
             loaded = node.load_all() => loaded?,
         }
-        output::show(&node.warnings());
         warn_of_services(node.registry());
         tracing::info!(
             entries = node.registry().len(),

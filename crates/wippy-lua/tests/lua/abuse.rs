@@ -1,0 +1,126 @@
+//! Scripts that try to hurt the host. Each must end, and end as it should.
+
+use wippy_lua::LuaSpec;
+use wippy_model::{Exit, Kind, Limit, Limits, Value};
+
+use crate::support::{Node, check, exit, failure, spec, text, virtual_time};
+
+fn with_memory(memory_bytes: u64, source: &str) -> Exit {
+    let limits = Limits { memory_bytes, ..Limits::default() };
+    let spec = LuaSpec { limits, ..spec("myns:script", source) };
+    virtual_time(|| async { Node::new().run_spec(spec, vec![]).await })
+}
+
+#[test]
+fn memory_runs_out() {
+    for source in [
+        "local t = {} for i = 1, math.huge do t[i] = { i } end",
+        "local s = 'x' while true do s = s .. s end",
+        "return ('x'):rep(1 << 40)",
+        "return ('x'):rep(20 << 20)",
+        "while true do pcall(string.rep, 'x', 1 << 40) end",
+        "pcall(string.rep, 'x', 20 << 20) return 1",
+        "local t = {} while true do pcall(function() for i = 1, math.huge do t[#t + 1] = { i } end end) end",
+        "local t = {} pcall(function() for i = 1, math.huge do t[i] = { i } end end) t = nil while true do end",
+        "coroutine.wrap(function() local t = {} for i = 1, math.huge do t[i] = {} end end)()",
+        "while true do coroutine.resume(coroutine.create(function() local t = {} for i = 1, math.huge do t[i] = {} end end)) end",
+        "local t = {} while true do t[#t + 1] = coroutine.create(print) end",
+        "while true do coroutine.spawn(function() channel.new():receive() end) end",
+        "local t = {} xpcall(function() for i = 1, math.huge do t[i] = {} end end, function() while true do t[#t + 1] = {} end end)",
+        "local x <close> = setmetatable({}, { __close = function() while true do end end }) local t = {} for i = 1, math.huge do t[i] = {} end",
+        "local function f(...) return f(1, ...) end f()",
+        "table.concat(setmetatable({}, { __len = function() return 1 << 40 end, __index = function() return 'xxxxxxxx' end }))",
+        "local c = channel.new(math.maxinteger) while true do c:send({}) end",
+        "print(('x'):rep(6 << 20), ('x'):rep(6 << 20))",
+    ] {
+        let exit = with_memory(8 << 20, source);
+        let Exit::Limit(Limit::Memory, error) = &exit else { panic!("{source}: {exit:?}") };
+        assert_eq!(error.kind(), Kind::ResourceExhausted);
+        assert_eq!(
+            error.message(),
+            "myns:script needs more than 8388608 bytes of memory (limits.memory_bytes)"
+        );
+    }
+    // Garbage is no use of memory.
+    let source = "for i = 1, 300000 do local t = { i, tostring(i) } end return 1";
+    assert_eq!(with_memory(1 << 20, source), Exit::Normal(Value::Int(1)));
+}
+
+#[test]
+fn too_little_memory_to_begin() {
+    let exit = with_memory(1000, "local t = {} return #t");
+    assert!(matches!(exit, Exit::Limit(Limit::Memory, _)), "{exit:?}");
+}
+
+#[test]
+fn recursion() {
+    for (source, part) in [
+        ("local function f() return 1 + f() end f()", "stack overflow"),
+        ("local t = setmetatable({}, {}) getmetatable(t).__index = function(t, k) return t[k] end return t.x", "stack overflow"),
+        ("local function f() return coroutine.wrap(f)() end f()", "C stack overflow"),
+        ("local function f() pcall(f) end f() error('deep')", "deep"),
+        ("local function f() return ('x'):gsub('x', f) end f()", "C stack overflow"),
+        ("local function f() return select(2, pcall(f)) end error(f(), 0)", "overflow"),
+        ("local t = {} for i = 1, 300 do t = setmetatable({}, { __index = t }) end return t.x.y", "attempt to index a nil value"),
+        ("local t = {} setmetatable(t, { __index = t }) return t.x", "'__index' chain too long; possibly a loop"),
+        ("load(('('):rep(100000))() ", "attempt to call a nil value"),
+        ("table.unpack({}, 1, 1e7)", "too many results to unpack"),
+        ("coroutine.resume(coroutine.create(print), table.unpack({}, 1, 999000))", "too many"),
+    ] {
+        let error = failure(source);
+        assert!(error.message().contains(part), "{source}: {error}");
+    }
+}
+
+#[test]
+fn errors_in_errors() {
+    check(&[
+        ("local _, e = xpcall(error, function() error('again') end) return type(e)", text("string")),
+        ("local _, e = pcall(tostring, setmetatable({}, { __tostring = function() error('no', 0) end })) return e", text("no")),
+        ("local _, e = pcall(tostring, setmetatable({}, { __name = 5, __tostring = 5 })) return e", text("attempt to call a number value")),
+        (
+            "local _, e = pcall(function() local x <close> = setmetatable({}, { __close = function(_, e) error('close: ' .. e, 0) end }) error('body', 0) end) return e",
+            text("close: body"),
+        ),
+        ("local e = setmetatable({}, { __eq = error, __lt = error, __concat = error }) local _, x = pcall(error, e) return rawequal(x, e)", true.into()),
+        ("collectgarbage() setmetatable({}, { __gc = function() error('gc') end }) collectgarbage() return 1", Value::Int(1)),
+        ("setmetatable({}, { __gc = function() while true do end end }) return 1", Value::Int(1)),
+        ("local t = setmetatable({}, { __mode = 'k' }) for i = 1, 1000 do t[{}] = i end collectgarbage() return next(t) == nil", true.into()),
+    ]);
+    for source in [
+        "error(setmetatable({}, { __tostring = function() while true do end end }))",
+        "error(setmetatable({}, { __index = function() error('x') end, __metatable = false }))",
+        "local x <close> = setmetatable({}, { __close = function() error('late') end })",
+        "xpcall(error, function() end) error({ message = setmetatable({}, { __tostring = error }) })",
+        "error(coroutine.create(print))",
+    ] {
+        assert!(matches!(exit(source), Exit::Failed(_)), "{source}");
+    }
+}
+
+#[test]
+fn the_runtimes_own_tables() {
+    // What a script can reach of the runtime, it can break for itself alone.
+    for source in [
+        "_G.process = nil _G.type = nil setmetatable = nil return channel.new(1):send(1)",
+        "for k in pairs(_G) do _G[k] = nil end",
+        "setmetatable(_G, { __index = error, __newindex = error }) return 1",
+        "string.format = nil return (('x'):rep(2))",
+        "getmetatable('').__index = nil return 1",
+        "local mt = getmetatable(channel.new()) mt.receive = nil mt.__index = nil return 1",
+        "local c = channel.new() c.receivers = 5 pcall(c.send, c, 1) c.senders = nil pcall(c.receive, c) return 1",
+        "local c = process.events() c.source = 'x' c.lanes = 'y' c.due = {} pcall(c.receive, c) return 1",
+        "local e = errors.new('x') for k in pairs(e) do e[k] = {} end error(e)",
+        "local e = errors.new('x') e[4] = print e[1] = nil error(e)",
+        "error(setmetatable({}, { __name = ('x'):rep(1000) }))",
+    ] {
+        let exit = exit(source);
+        assert!(matches!(exit, Exit::Normal(_) | Exit::Failed(_)), "{source}: {exit:?}");
+    }
+    check(&[
+        ("return getmetatable(errors.new('x'))", text("error")),
+        ("return getmetatable(payload.null)", false.into()),
+        ("return getmetatable(payload.uint(-1))", false.into()),
+        ("return getmetatable(require('time').seconds(1))", false.into()),
+    ]);
+}

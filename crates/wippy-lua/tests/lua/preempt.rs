@@ -1,0 +1,142 @@
+//! Busy scripts give way and can be ended; on real time and workers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+use wippy_kernel::{HostSpec, Kernel, KernelOptions, Scheduler, SpawnRequest};
+use wippy_lua::{LuaSpec, LuaUnit};
+use wippy_model::{Exit, Limit, Limits, Pid, Value};
+
+use crate::support::{exit, id, spec, value};
+
+/// Ways to be busy.
+const BUSY: [&str; 8] = [
+    "while true do end",
+    "while true do pcall(function() while true do end end) end",
+    "local t = setmetatable({}, { __index = function() while true do end end }) return t.x",
+    "coroutine.wrap(function() coroutine.wrap(function() while true do end end)() end)()",
+    "for _ in function() return 1 end do end",
+    "local function f() return f() end f()",
+    "table.sort({ 3, 2, 1 }, function(a, b) while true do end end)",
+    "tostring(setmetatable({}, { __tostring = function() while true do end end }))",
+];
+
+struct Workers {
+    kernel: Kernel,
+    runtime: Runtime,
+}
+
+fn workers(workers: usize) -> Workers {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let kernel = Kernel::new(KernelOptions::default());
+    kernel.add_host(HostSpec {
+        scheduler: Scheduler::Own { workers },
+        ..HostSpec::new(id("myns:processes"))
+    });
+    Workers { kernel, runtime }
+}
+
+impl Workers {
+    fn add(&self, name: &str, spec: LuaSpec) {
+        let unit = LuaUnit::load(spec).unwrap();
+        self.kernel.add_unit(id(name), Box::new(move || Ok(unit.clone())));
+    }
+
+    fn spawn(&self, name: &str) -> (Pid, wippy_kernel::ExitWatch) {
+        let request = SpawnRequest::new(id(name), id("myns:processes"), vec![]);
+        self.runtime.block_on(self.kernel.spawn_watched(request)).unwrap()
+    }
+
+    fn exit(&self, watch: wippy_kernel::ExitWatch) -> Exit {
+        let exit = self.runtime.block_on(async {
+            tokio::time::timeout(Duration::from_secs(20), watch).await
+        });
+        Arc::unwrap_or_clone(exit.expect("it did not end"))
+    }
+}
+
+#[test]
+fn busy_scripts_let_others_run() {
+    // Those that Lua can suspend: two of them, on one worker, and a third is done.
+    for busy in BUSY.iter().take(6) {
+        let workers = workers(1);
+        workers.add("myns:busy", spec("myns:busy", busy));
+        workers.add("myns:quick", spec("myns:quick", "require('time').sleep('3ms') return 1"));
+        let _one = workers.spawn("myns:busy");
+        let _two = workers.spawn("myns:busy");
+        let (_, quick) = workers.spawn("myns:quick");
+        assert_eq!(workers.exit(quick), Exit::Normal(Value::Int(1)), "{busy}");
+        workers.runtime.block_on(workers.kernel.kill());
+    }
+}
+
+#[test]
+fn busy_scripts_are_terminated() {
+    for busy in BUSY {
+        let workers = workers(1);
+        workers.add("myns:busy", spec("myns:busy", &format!("process.pid() {busy}")));
+        let (pid, watch) = workers.spawn("myns:busy");
+        let begun = Instant::now();
+        while workers.kernel.processes().iter().any(|process| process.steps == 0) {
+            std::thread::yield_now();
+        }
+        workers.kernel.terminate(&pid).unwrap();
+        assert_eq!(workers.exit(watch), Exit::Terminated, "{busy}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{busy}");
+    }
+}
+
+#[test]
+fn busy_scripts_meet_their_time_limit() {
+    let workers = workers(1);
+    let limits =
+        Limits { execution_max: Some(Duration::from_millis(50)), ..Limits::default() };
+    for busy in BUSY.iter().take(6) {
+        workers.add("myns:busy", LuaSpec { limits: limits.clone(), ..spec("myns:busy", busy) });
+        let (_, watch) = workers.spawn("myns:busy");
+        let exit = workers.exit(watch);
+        assert!(matches!(exit, Exit::Limit(Limit::Execution, _)), "{busy}: {exit:?}");
+    }
+}
+
+#[test]
+fn slices_change_nothing() {
+    // Long enough for many slices, with everything on the stack that could be lost.
+    let source = r"
+        local function work(n)
+            local keep, sum = {}, 0
+            for i = 1, n do
+                keep[i % 50] = { i, tostring(i), { i } }
+                local a, b, c = i, 'x' .. i, function() return i end
+                sum = sum + c() + #b - #b + (keep[i % 50][1] - a)
+                if i % 1000 == 0 then collectgarbage('step') end
+            end
+            return sum
+        end
+        local meta = setmetatable({}, { __add = function(_, n) return work(n) end })
+        local results = {}
+        for _ = 1, 3 do
+            coroutine.spawn(function()
+                results[#results + 1] = coroutine.wrap(function() return (select(2, pcall(function() return meta + 60000 end))) end)()
+            end)
+        end
+        while #results < 3 do require('time').sleep(1) end
+        assert(results[1] == results[2] and results[2] == results[3])
+        return results[1]";
+    assert_eq!(value(source), Value::Int(60000 * 60001 / 2));
+}
+
+#[test]
+fn channels_are_whole_between_slices() {
+    let source = "local req, rep = channel.new(), channel.new()
+        coroutine.spawn(function() while true do rep:send(req:receive() + 1) end end)
+        local n = 0 for _ = 1, 100000 do req:send(n) n = rep:receive() end return n";
+    assert_eq!(value(source), Value::Int(100_000));
+}
+
+#[test]
+fn no_script_passes_for_the_runtime() {
+    let Exit::Failed(error) = exit("load('while true do end', '=channel')()") else { panic!() };
+    assert!(error.message().contains("is taken"), "{error}");
+}

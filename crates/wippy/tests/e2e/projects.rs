@@ -1,0 +1,126 @@
+//! Projects that are wrong, and `wippy check`.
+
+use insta::assert_snapshot;
+
+use crate::{HOSTS, command, dir, with_command, with_lua};
+
+fn checked(index: &str) -> wippy_testkit::Outcome {
+    let dir = dir();
+    dir.write("src/_index.yaml", index);
+    dir.wippy(["check"]).outcome()
+}
+
+#[test]
+fn a_sound_project() {
+    let dir = with_command("hello-wat", "greet");
+    dir.wippy(["check"]).succeeds().prints("checked: 4 entries, 1 of them programs\n").quietly();
+}
+
+#[test]
+fn a_yaml_error() {
+    assert_snapshot!(checked("version: \"1.0\"\nnamespace: app\nentries:\n  - name: [a\n"));
+}
+
+#[test]
+fn several_errors_at_once() {
+    assert_snapshot!(checked(
+        "version: \"1.0\"
+namespace: app
+entries:
+  - name: a
+    kind: process.wasn
+  - name: b
+    kind: process.host
+    host: { wokers: 2 }
+  - name: c
+    kind: process.wasm
+    fs: nowhere
+    path: /c.wasm
+    hash: sha256:...
+"
+    ));
+}
+
+#[test]
+fn a_duplicate_id() {
+    assert_snapshot!(checked(
+        "version: \"1.0\"
+namespace: app
+entries:
+  - { name: processes, kind: process.host }
+  - { name: terminal, kind: terminal.host }
+  - { name: processes, kind: process.host }
+"
+    ));
+}
+
+#[test]
+fn a_cycle() {
+    assert_snapshot!(checked(
+        "version: \"1.0\"
+namespace: app
+entries:
+  - { name: a, kind: env.storage.router, storages: [b] }
+  - { name: b, kind: env.storage.router, storages: [a] }
+"
+    ));
+}
+
+#[test]
+fn check_finds_everything_that_does_not_load() {
+    let dir = dir();
+    dir.entries(&format!(
+        "{HOSTS}{}{}
+  - {{ name: gone, kind: fs.directory, directory: ./gone }}
+",
+        command("hello-wat", "great"),
+        command("compute", "multiply")
+    ));
+    assert_snapshot!(dir.wippy(["check"]).exits(2));
+}
+
+#[test]
+fn check_compiles_lua() {
+    assert_snapshot!(with_lua("local x = = 1").wippy(["check"]).exits(2));
+}
+
+#[test]
+fn a_required_variable_without_a_value() {
+    let dir = dir();
+    let env = "    wasi: { env: [{ id: api_url, name: API_URL, required: true }] }\n";
+    dir.entries(&format!(
+        "{HOSTS}{}{env}
+  - {{ name: os, kind: env.storage.os }}
+  - {{ name: api_url, kind: env.variable, variable: WIPPY_TEST_API_URL, storage: os }}
+",
+        command("cli-args", "run")
+    ));
+    assert_snapshot!(dir.wippy(["run", "cli-args"]).exits(2));
+    dir.wippy(["run", "cli-args"]).env("WIPPY_TEST_API_URL", "x").succeeds();
+}
+
+#[test]
+fn a_cache_that_cannot_be_written() {
+    let dir = with_command("hello-wat", "greet");
+    dir.write("a-file", "");
+    for folder in [dir.join("a-file"), "/proc/nowhere".into()] {
+        let run = dir.wippy(["run", "hello-wat", "World"]).env("WIPPY_CACHE_DIR", folder);
+        let outcome = run.succeeds().prints("Hello, World!\n").mentions("WARN");
+        assert_eq!(outcome.stderr.lines().count(), 1, "{outcome}");
+    }
+    let run = dir.wippy(["run", "-s", "hello-wat", "World"]).env("WIPPY_CACHE_DIR", dir.join("a-file"));
+    run.succeeds().prints("Hello, World!\n").quietly();
+}
+
+#[test]
+fn the_second_start_compiles_nothing() {
+    let dir = with_command("hello-rust", "greet");
+    dir.wippy(["run", "hello-rust", "World"]).succeeds().prints("Hello, World!\n");
+    let cached = dir.cached_files();
+    assert!(!cached.is_empty());
+    let modified = |name: &String| std::fs::metadata(dir.cache().join(name)).unwrap().modified().unwrap();
+    let times: Vec<_> = cached.iter().map(modified).collect();
+    dir.wippy(["run", "hello-rust", "World"]).succeeds().prints("Hello, World!\n");
+    assert_eq!(dir.cached_files(), cached);
+    assert_eq!(cached.iter().map(modified).collect::<Vec<_>>(), times);
+}

@@ -1,0 +1,156 @@
+//! Signals: once in good order, twice at once.
+
+use std::time::Duration;
+
+use wippy_testkit::Signal;
+
+use crate::{HOSTS, command, dir, with_command, with_lua};
+
+/// Waits until a guest computes: more CPU time than a start takes.
+fn busy(running: &wippy_testkit::Running) {
+    running.until("it is busy", || running.cpu_time() > Duration::from_millis(300));
+}
+
+#[test]
+fn ctrl_c_ends_a_busy_command() {
+    let dir = with_command("loop", "run");
+    let running = dir.wippy(["run", "loop"]).start();
+    busy(&running);
+    running.signal(Signal::INT);
+    let outcome = running.wait();
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(130), ""), "{outcome}");
+}
+
+#[test]
+fn sigterm_ends_a_command() {
+    let dir = with_command("loop", "run");
+    let running = dir.wippy(["run", "loop"]).start();
+    busy(&running);
+    running.signal(Signal::TERM);
+    let outcome = running.wait();
+    assert_eq!(outcome.status, Some(143), "{outcome}");
+}
+
+#[test]
+fn a_start_function_that_loops_is_ended() {
+    let dir = dir();
+    let limited = command("loop-start", "run") + "    limits: { max_execution_ms: 50 }\n";
+    dir.entries(&format!("{HOSTS}{limited}"));
+    let outcome = dir.wippy(["run", "loop-start"]).exits(1);
+    assert!(outcome.stderr.contains("did not end within 50 ms"), "{outcome}");
+    let endless = ["run", "-o", "app:loop-start:limits={}", "loop-start"];
+    let running = dir.wippy(endless).start();
+    busy(&running);
+    running.signal(Signal::INT);
+    let outcome = running.wait();
+    assert_eq!(outcome.status, Some(130), "{outcome}");
+}
+
+#[test]
+fn ctrl_c_ends_a_sleeping_command() {
+    let dir = dir();
+    dir.guest("sleep", "sleep.wasm");
+    let words = ["run", "--method", "sleep-ms", "-v", "sleep.wasm", "600000"];
+    let running = dir.wippy(words).start();
+    running.until("it compiled", || dir.cached_files().len() >= 2);
+    std::thread::sleep(Duration::from_millis(50));
+    running.signal(Signal::INT);
+    let outcome = running.wait();
+    assert_eq!(outcome.status, Some(130), "{outcome}");
+}
+
+/// The module is large enough to compile for seconds; nothing of it may stay behind.
+#[test]
+fn ctrl_c_in_the_middle_of_a_compile() {
+    let dir = dir();
+    let mut text = String::from("(module");
+    for function in 0..20_000 {
+        text.push_str(&format!("(func (export \"f{function}\") (param i64) (result i64) local.get 0"));
+        for step in 0..60 {
+            text.push_str(&format!(" i64.const {} i64.mul local.get 0 i64.xor", function * 7 + step));
+        }
+        text.push(')');
+    }
+    text.push(')');
+    dir.write("large.wasm", wat::parse_str(&text).unwrap());
+    let running = dir.wippy(["run", "--method", "f1", "large.wasm", "1"]).start();
+    busy(&running);
+    let asked = std::time::Instant::now();
+    running.signal(Signal::INT);
+    let outcome = running.wait();
+    assert_eq!((outcome.status, outcome.stderr.as_str()), (Some(130), ""), "{outcome}");
+    assert!(asked.elapsed() < Duration::from_secs(2), "at once: {:?}", asked.elapsed());
+    assert_eq!(dir.cached_files(), [""; 0]);
+    assert_eq!(dir.files(), ["large.wasm"]);
+}
+
+#[test]
+fn a_lua_command_hears_of_ctrl_c() {
+    let dir = with_lua(
+        "print('ready')
+        local event = process.events():receive()
+        print(event.kind == process.event.CANCEL)
+        return 5",
+    );
+    let running = dir.wippy(["run", "main"]).start();
+    running.stdout_has("ready");
+    running.signal(Signal::INT);
+    let outcome = running.wait();
+    assert_eq!((outcome.status, outcome.stdout.as_str()), (Some(5), "ready\ntrue\n"), "{outcome}");
+}
+
+#[test]
+fn a_second_ctrl_c_ends_at_once() {
+    let dir = with_lua(
+        "print('ready')
+        process.events():receive()
+        print('heard')
+        while true do end",
+    );
+    let running = dir.wippy(["run", "main"]).start();
+    running.stdout_has("ready");
+    running.signal(Signal::INT).stdout_has("heard");
+    running.signal(Signal::INT);
+    let outcome = running.wait();
+    assert_eq!(outcome.status, Some(130), "{outcome}");
+    assert!(outcome.took < Duration::from_secs(8), "{outcome}");
+}
+
+#[test]
+fn the_runtime_stops_in_good_order() {
+    let dir = with_command("hello-wat", "greet");
+    for signal in [Signal::INT, Signal::TERM] {
+        let running = dir.wippy(["run"]).start();
+        running.stderr_has("running");
+        running.signal(signal);
+    let outcome = running.wait();
+        assert_eq!((outcome.status, outcome.stdout.as_str()), (Some(0), ""), "{outcome}");
+        assert!(outcome.stderr.contains("stopped"), "{outcome}");
+    }
+}
+
+#[test]
+fn services_that_do_not_start_are_named() {
+    let dir = dir();
+    dir.entries(&format!(
+        "{HOSTS}{}
+  - name: worker
+    kind: process.service
+    process: hello-wat
+    host: processes
+    lifecycle: {{ auto_start: true }}
+",
+        command("hello-wat", "greet")
+    ));
+    let running = dir.wippy(["run"]).start();
+    running.stderr_has("running");
+    running.signal(Signal::TERM);
+    let outcome = running.wait();
+    assert_eq!(outcome.stderr.matches("app:worker (process.service)").count(), 1, "{outcome}");
+}
+
+#[test]
+fn a_project_that_does_not_load_does_not_start() {
+    let dir = with_command("hello-wat", "great");
+    dir.wippy(["run"]).exits(2).mentions("exports no \"great\"");
+}
