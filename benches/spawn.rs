@@ -4,20 +4,15 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing)]
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
 use wasmtime::component::Val;
 use wippy_benches::floor::Floor;
-use wippy_benches::{guest, median, time};
-use wippy_host::{Terminal, Volume};
-use wippy_kernel::{
-    HostSpec, Kernel, KernelOptions, Prepare, Process, ProcessContext, Scheduler, SpawnRequest,
-    Unit, Watcher,
-};
-use wippy_model::{Context, EntryId, Exit, Limits, Result, Value};
-use wippy_wasm::{BinarySource, Grants, WasmOptions, WasmRuntime, WasmSpec};
+use wippy_benches::node::{Node, id};
+use wippy_benches::{median, time};
+use wippy_kernel::SpawnRequest;
+use wippy_model::Value;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -107,58 +102,24 @@ impl Bare {
 }
 
 struct Wippy {
-    kernel: Kernel,
+    node: Node,
     outside: Runtime,
-}
-
-fn id(text: &str) -> EntryId {
-    EntryId::parse(text).unwrap()
 }
 
 impl Wippy {
     fn new(threads: usize) -> Self {
-        let kernel = Kernel::new(KernelOptions::default());
-        kernel.add_host(HostSpec {
-            scheduler: Scheduler::Own { workers: threads },
-            ..HostSpec::new(id("bench:processes"))
-        });
-        let (terminal, _, _) = Terminal::memory("");
-        let wasm = Arc::new(WasmRuntime::new(WasmOptions::new(Arc::new(terminal))));
-        let path = guest("bench-small");
-        let volume = Arc::new(Volume::open(path.parent().unwrap(), false, None).unwrap());
-        let spec = WasmSpec {
-            id: id("bench:small"),
-            source: BinarySource::File { volume, path: "bench-small.wasm".to_owned() },
-            hash: None,
-            method: Some("compute".to_owned()),
-            wit: None,
-            grants: Grants::default(),
-            program: "bench-small".to_owned(),
-            args: Vec::new(),
-            env: Vec::new(),
-            cwd: None,
-            mounts: Vec::new(),
-            limits: Limits::default(),
-        };
-        kernel.add_unit(
-            id("bench:small"),
-            Box::new(move || Ok(Arc::new(wasm.load(spec.clone())?))),
-        );
-        kernel.add_unit(
-            id("bench:driver"),
-            Box::new(|| Ok(Arc::new(Driver(Limits::default())))),
-        );
-        Self { kernel, outside: runtime(1) }
+        Self { node: Node::new(threads), outside: runtime(1) }
     }
 
     fn round(&self, drivers: usize) -> f64 {
+        let args = || vec![Value::Int(SPAWNS as i64), Value::Int(WINDOW as i64)];
         let took = time(|| {
             self.outside.block_on(async {
                 let mut watches = Vec::new();
                 for _ in 0..drivers {
                     let request =
-                        SpawnRequest::new(id("bench:driver"), id("bench:processes"), Vec::new());
-                    watches.push(self.kernel.spawn_watched(request).await.unwrap().1);
+                        SpawnRequest::new(id("bench:driver"), id("bench:processes"), args());
+                    watches.push(self.node.kernel.spawn_watched(request).await.unwrap().1);
                 }
                 for watch in watches {
                     let exit = watch.await;
@@ -167,47 +128,5 @@ impl Wippy {
             });
         });
         (drivers * (SPAWNS / WINDOW) * WINDOW) as f64 / took.as_secs_f64()
-    }
-}
-
-/// A native process that spawns guests on its own host and monitors them.
-struct Driver(Limits);
-
-impl Unit for Driver {
-    fn limits(&self) -> &Limits {
-        &self.0
-    }
-    fn prepare(&self, _: Prepare<'_>) -> Result<Box<dyn Process>> {
-        Ok(Box::new(Driving))
-    }
-}
-
-struct Driving;
-
-impl Process for Driving {
-    fn run(self: Box<Self>, context: ProcessContext) -> Pin<Box<dyn Future<Output = Exit> + Send>> {
-        Box::pin(async move {
-            let kernel = context.kernel().unwrap();
-            let (unit, host) = (id("bench:small"), id("bench:processes"));
-            for _ in 0..SPAWNS / WINDOW {
-                for _ in 0..WINDOW {
-                    kernel
-                        .spawn(SpawnRequest {
-                            unit: unit.clone(),
-                            host: host.clone(),
-                            args: vec![Value::Int(6), Value::Int(7)],
-                            context: Context::default(),
-                            watcher: Some(Watcher::Process(context.clone())),
-                        })
-                        .await
-                        .unwrap();
-                }
-                for _ in 0..WINDOW {
-                    let event = context.receive_event().await;
-                    assert_eq!(event.exit.unwrap().value(), Some(&Value::Int(42)));
-                }
-            }
-            Exit::Normal(Value::Nil)
-        })
     }
 }

@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing)]
 
 pub mod floor;
+pub mod node;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

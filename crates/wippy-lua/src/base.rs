@@ -20,9 +20,8 @@ use crate::preempt;
 use crate::state::{Key, State, Type};
 
 /// Libraries and modules that are globals, opened when they are named.
-pub(crate) const ON_DEMAND: [&str; 10] = [
-    "table", "math", "utf8", "coroutine", "os", "process", "channel", "errors", "payload", "io",
-];
+pub(crate) const ON_DEMAND: [&str; 10] =
+    ["table", "math", "utf8", "coroutine", "os", "process", "channel", "errors", "payload", "io"];
 
 const REMOVED: [&str; 3] = ["dofile", "loadfile", "warn"];
 
@@ -165,7 +164,11 @@ unsafe extern "C-unwind" fn load(raw: *mut lua_State) -> c_int {
         if ffi::lua_type(raw, 2) == ffi::LUA_TSTRING {
             let name = CStr::from_ptr(ffi::lua_tolstring(raw, 2, std::ptr::null_mut()));
             if name == preempt::OWN_CODE {
-                return ffi::luaL_error(raw, c"load: the chunk name '%s' is taken".as_ptr(), name.as_ptr());
+                return ffi::luaL_error(
+                    raw,
+                    c"load: the chunk name '%s' is taken".as_ptr(),
+                    name.as_ptr(),
+                );
             }
         }
         let args = ffi::lua_gettop(raw).min(4);

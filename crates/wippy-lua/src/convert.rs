@@ -126,9 +126,10 @@ impl Reader<'_> {
             Type::String => self.read_string(index),
             Type::Table => self.read_table(index),
             Type::Userdata => self.read_userdata(index),
-            Type::Light | Type::Function | Type::Thread => {
-                Err(invalid(format!("a {} is no value that can be passed on", state.type_name(index))))
-            }
+            Type::Light | Type::Function | Type::Thread => Err(invalid(format!(
+                "a {} is no value that can be passed on",
+                state.type_name(index)
+            ))),
         }
     }
 

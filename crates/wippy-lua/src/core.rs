@@ -164,6 +164,10 @@ impl Core {
             }
             let status = ffi::lua_resume(thread, from, args, results);
             preempt::leave(outer);
+            if status != ffi::LUA_YIELD && !from.is_null() && ffi::lua_gethookmask(thread) != 0 {
+                // The signal came when this thread was about to end: it is for the next.
+                preempt::arm(from);
+            }
             self.heap.host_mode(before);
             self.heap.settle();
             if self.heap.is_exhausted() {
@@ -188,6 +192,12 @@ impl Core {
         self.tasks.borrow_mut().take_delivery()
     }
 
+    /// Whether the process has lived longer than it may. The kernel looks at this between
+    /// polls; the hook does where no poll ends.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.program.limits.execution_max.is_some_and(|max| self.started.elapsed() >= max)
+    }
+
     /// Nanoseconds since the process began, on the clock that timers use.
     pub(crate) fn now_ns(&self) -> i64 {
         ns(Instant::now().saturating_duration_since(self.started))
@@ -197,7 +207,9 @@ impl Core {
     pub(crate) fn instant(&self, at_ns: i64) -> Instant {
         let since = Duration::from_nanos(u64::try_from(at_ns).unwrap_or(0));
         // Far beyond any clock: wait as long as can be said.
-        self.started.checked_add(since).unwrap_or_else(|| self.started + Duration::from_secs(u64::from(u32::MAX)))
+        self.started
+            .checked_add(since)
+            .unwrap_or_else(|| self.started + Duration::from_secs(u64::from(u32::MAX)))
     }
 
     /// Keeps the text of a panic of the runtime.

@@ -71,7 +71,8 @@ impl Driver {
             return Step::End(self.out_of_memory());
         }
         if core.killed.get() {
-            return Step::End(Exit::Terminated);
+            let terminated = core.context.must_end();
+            return Step::End(if terminated { Exit::Terminated } else { self.out_of_time() });
         }
         match (status, core.pause.get()) {
             (ffi::LUA_YIELD, Some(Pause::Wait)) => {
@@ -136,13 +137,27 @@ impl Driver {
         Exit::Limit(Limit::Memory, Error::new(Kind::ResourceExhausted, message))
     }
 
+    fn out_of_time(&self) -> Exit {
+        let program = &self.vm.core().program;
+        let message = format!(
+            "{} did not end within {} ms (limits.max_execution_ms)",
+            program.id,
+            program.limits.execution_max.unwrap_or_default().as_millis()
+        );
+        Exit::Limit(Limit::Execution, Error::new(Kind::Timeout, message))
+    }
+
     fn deadlock(&self) -> Exit {
         let core = self.vm.core();
         let count = core.tasks.borrow().len();
         let message = format!(
             "{}: deadlock: {} waits on a channel that nobody can feed any more",
             core.program.id,
-            if count == 1 { "the main function".to_owned() } else { format!("each of {count} threads") }
+            if count == 1 {
+                "the main function".to_owned()
+            } else {
+                format!("each of {count} threads")
+            }
         );
         Exit::Failed(Error::internal(message).with_stack(Stack::new(self.stacks())))
     }

@@ -220,19 +220,25 @@ fn make_metatable(state: State<'_>) {
         ("__mul", host_fn(|s, _| scale(s, false))),
         ("__div", host_fn(|s, _| scale(s, true))),
         ("__idiv", host_fn(|s, _| scale(s, true))),
-        ("__unm", host_fn(|s, _| {
-            let ns = operand(s, 1)?;
-            push(s, ns.saturating_neg());
-            Ok(Answer::Values(1))
-        })),
+        (
+            "__unm",
+            host_fn(|s, _| {
+                let ns = operand(s, 1)?;
+                push(s, ns.saturating_neg());
+                Ok(Answer::Values(1))
+            }),
+        ),
         ("__eq", host_fn(|s, _| compare(s, |a, b| a == b))),
         ("__lt", host_fn(|s, _| compare(s, |a, b| a < b))),
         ("__le", host_fn(|s, _| compare(s, |a, b| a <= b))),
-        ("__tostring", host_fn(|s, _| {
-            let ns = operand(s, 1)?;
-            s.push_str(&format(ns));
-            Ok(Answer::Values(1))
-        })),
+        (
+            "__tostring",
+            host_fn(|s, _| {
+                let ns = operand(s, 1)?;
+                s.push_str(&format(ns));
+                Ok(Answer::Values(1))
+            }),
+        ),
     ]);
     state.push_str("duration");
     state.set_field(-2, "__name");

@@ -22,8 +22,18 @@ const DAY: i64 = 24 * HOUR;
 const PART_MAX: u64 = 4_000_000_000;
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 const DAYS: [&str; 7] =
     ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
@@ -86,8 +96,27 @@ fn short(name: &str) -> &str {
 
 /// The parts of a layout, longest first where one begins with another.
 const PARTS: [&str; 21] = [
-    "2006", "January", "Jan", "Monday", "Mon", "MST", "-07:00", "Z07:00", ".000000000", ".000000",
-    ".000", ".999999999", "01", "02", "03", "04", "05", "15", "06", "PM", "2",
+    "2006",
+    "January",
+    "Jan",
+    "Monday",
+    "Mon",
+    "MST",
+    "-07:00",
+    "Z07:00",
+    ".000000000",
+    ".000000",
+    ".000",
+    ".999999999",
+    "01",
+    "02",
+    "03",
+    "04",
+    "05",
+    "15",
+    "06",
+    "PM",
+    "2",
 ];
 
 fn format(ns: i64, layout: &str) -> String {
@@ -167,8 +196,7 @@ fn read(text: &str) -> Option<i64> {
         "" | "Z" | "z" => 0,
         _ => {
             let sign = if rest.starts_with('-') { -1 } else { 1 };
-            let (hours, minutes) =
-                rest.strip_prefix(['+', '-'])?.split_once(':')?;
+            let (hours, minutes) = rest.strip_prefix(['+', '-'])?.split_once(':')?;
             sign * (hours.parse::<i64>().ok()? * HOUR + minutes.parse::<i64>().ok()? * MINUTE)
         }
     };
@@ -218,7 +246,9 @@ pub(crate) fn parse(state: State<'_>) -> Outcome {
             state,
             &Error::invalid(format!(
                 "time.parse takes a text such as 2006-01-02T15:04:05Z, got {}",
-                state.to_str(index).map_or(state.type_name(index).to_owned(), |t| format!("\"{t}\""))
+                state
+                    .to_str(index)
+                    .map_or(state.type_name(index).to_owned(), |t| format!("\"{t}\""))
             )),
         ),
     }
@@ -279,20 +309,24 @@ fn make_metatable(state: State<'_>) {
         ("second", host_fn(|s, _| number(s, |ns| civil(ns).second))),
         ("nanosecond", host_fn(|s, _| number(s, |ns| civil(ns).nanosecond))),
         ("weekday", host_fn(|s, _| number(s, |ns| civil(ns).weekday))),
-        ("yearday", host_fn(|s, _| {
-            number(s, |ns| ns.div_euclid(DAY) - days_of(civil(ns).year, 1, 1) + 1)
-        })),
+        (
+            "yearday",
+            host_fn(|s, _| number(s, |ns| ns.div_euclid(DAY) - days_of(civil(ns).year, 1, 1) + 1)),
+        ),
         ("add", host_fn(|s, _| add(s))),
         ("sub", host_fn(|s, _| sub(s))),
         ("before", host_fn(|s, _| compare(s, |a, b| a < b))),
         ("after", host_fn(|s, _| compare(s, |a, b| a > b))),
         ("equal", host_fn(|s, _| compare(s, |a, b| a == b))),
-        ("format", host_fn(|s, _| {
-            let ns = this(s, 1)?;
-            let layout = if s.is_absent(2) { RFC3339 } else { s.to_str(2).unwrap_or(RFC3339) };
-            s.push_str(&format(ns, layout));
-            Ok(Answer::Values(1))
-        })),
+        (
+            "format",
+            host_fn(|s, _| {
+                let ns = this(s, 1)?;
+                let layout = if s.is_absent(2) { RFC3339 } else { s.to_str(2).unwrap_or(RFC3339) };
+                s.push_str(&format(ns, layout));
+                Ok(Answer::Values(1))
+            }),
+        ),
     ]);
     state.set_field(-2, "__index");
     state.set_functions(&[
@@ -301,11 +335,14 @@ fn make_metatable(state: State<'_>) {
         ("__eq", host_fn(|s, _| compare(s, |a, b| a == b))),
         ("__lt", host_fn(|s, _| compare(s, |a, b| a < b))),
         ("__le", host_fn(|s, _| compare(s, |a, b| a <= b))),
-        ("__tostring", host_fn(|s, _| {
-            let ns = this(s, 1)?;
-            s.push_str(&format(ns, RFC3339));
-            Ok(Answer::Values(1))
-        })),
+        (
+            "__tostring",
+            host_fn(|s, _| {
+                let ns = this(s, 1)?;
+                s.push_str(&format(ns, RFC3339));
+                Ok(Answer::Values(1))
+            }),
+        ),
     ]);
     state.push_str("time");
     state.set_field(-2, "__name");
@@ -340,7 +377,8 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_time() {
-        for text in ["", "2024", "2024-13-01", "2024-01-01T25:00:00Z", "2024-01-01Tx", "x024-01-01"] {
+        for text in ["", "2024", "2024-13-01", "2024-01-01T25:00:00Z", "2024-01-01Tx", "x024-01-01"]
+        {
             assert_eq!(read(text), None, "{text}");
         }
     }

@@ -57,6 +57,10 @@ thread_local! {
 /// One system thread that runs scripts.
 struct Stamp {
     thread: libc::pthread_t,
+    /// Ticks until the next signal of this step; doubled at each, because setting the hook
+    /// takes time where calls nest deeply, and one signal is usually enough. The watcher's
+    /// alone, but for the start of a step.
+    wait_ticks: AtomicU64,
     /// Nanoseconds since the watcher's zero after which the thread is late; 0 while it runs
     /// no script. `Relaxed`: a late or early look costs a tick.
     deadline_ns: AtomicU64,
@@ -77,7 +81,11 @@ impl Guard {
     fn register() -> Self {
         // SAFETY: names the calling thread.
         let thread = unsafe { libc::pthread_self() };
-        let stamp = Arc::new(Stamp { thread, deadline_ns: AtomicU64::new(0) });
+        let stamp = Arc::new(Stamp {
+            thread,
+            wait_ticks: AtomicU64::new(1),
+            deadline_ns: AtomicU64::new(0),
+        });
         watcher().stamps.lock().push(stamp.clone());
         Self(stamp)
     }
@@ -103,7 +111,10 @@ pub(crate) fn step(slice: Duration) -> StepGuard {
     let watcher = watcher();
     let deadline = watcher.zero.elapsed() + slice;
     let deadline_ns = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
-    let _ = STAMP.try_with(|stamp| stamp.0.deadline_ns.store(deadline_ns, Ordering::Relaxed));
+    let _ = STAMP.try_with(|stamp| {
+        stamp.0.wait_ticks.store(1, Ordering::Relaxed);
+        stamp.0.deadline_ns.store(deadline_ns, Ordering::Relaxed);
+    });
     if watcher.asleep.load(Ordering::Relaxed)
         && watcher.asleep.swap(false, Ordering::AcqRel)
         && let Some(thread) = watcher.thread.get()
@@ -163,7 +174,7 @@ unsafe extern "C-unwind" fn hook(raw: *mut lua_State, activation: *mut lua_Debug
     unsafe {
         let core = Core::of(raw);
         let can_wait = core.can_wait(raw);
-        if core.context.must_end() && !can_wait {
+        if !can_wait && (core.context.must_end() || core.is_overdue()) {
             core.killed.set(true);
         }
         if core.killed.get() || core.heap.is_exhausted() {
@@ -246,6 +257,19 @@ fn watch(watcher: &Watcher) {
             let deadline_ns = stamp.deadline_ns.load(Ordering::Relaxed);
             busy |= deadline_ns != 0;
             if deadline_ns != 0 && deadline_ns <= now_ns {
+                let ticks = stamp.wait_ticks.load(Ordering::Relaxed).saturating_mul(2).min(1024);
+                stamp.wait_ticks.store(ticks, Ordering::Relaxed);
+                let next_ns = now_ns.saturating_add(ticks * TICK.as_nanos() as u64);
+                // Another step may have begun meanwhile; its deadline stands.
+                let late = stamp.deadline_ns.compare_exchange(
+                    deadline_ns,
+                    next_ns,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                );
+                if late.is_err() {
+                    continue;
+                }
                 // SAFETY: see above.
                 unsafe {
                     libc::pthread_kill(stamp.thread, SIGNAL);

@@ -43,9 +43,7 @@ impl Chunk {
         })?;
         let bytecode = Compiler::new()
             .compile(plain_lua(source).as_bytes(), &name)
-            .map_err(|message| {
-                Error::invalid(format!("{entry} does not compile: {message}"))
-            })?;
+            .map_err(|message| Error::invalid(format!("{entry} does not compile: {message}")))?;
         Ok(Self { bytecode, name })
     }
 

@@ -213,9 +213,7 @@ impl Tasks {
 
     /// Takes the running thread's token, if somebody woke it before it waited.
     pub(crate) fn take_token(&mut self) -> bool {
-        self.running
-            .and_then(|id| self.get(id))
-            .is_some_and(|task| std::mem::take(&mut task.token))
+        self.running.and_then(|id| self.get(id)).is_some_and(|task| std::mem::take(&mut task.token))
     }
 
     /// Takes what the running thread's operation gave.
@@ -254,8 +252,9 @@ impl Tasks {
             slot.as_ref()
                 .is_some_and(|task| task.stage == Stage::Waiting && task.want.lanes & lanes != 0)
         };
-        let indices: Vec<usize> =
-            (0..self.slots.len()).filter(|index| self.slots.get(*index).is_some_and(waiting)).collect();
+        let indices: Vec<usize> = (0..self.slots.len())
+            .filter(|index| self.slots.get(*index).is_some_and(waiting))
+            .collect();
         for index in indices {
             self.make_ready(u32::try_from(index).unwrap_or(u32::MAX));
         }

@@ -97,11 +97,7 @@ fn calculate(
 }
 
 /// Division rounds down, as Lua's does.
-fn divide(
-    state: State<'_>,
-    whole: fn(i128, i128) -> i128,
-    float: fn(f64, f64) -> f64,
-) -> Outcome {
+fn divide(state: State<'_>, whole: fn(i128, i128) -> i128, float: fn(f64, f64) -> f64) -> Outcome {
     match (operand(state, 1)?, operand(state, 2)?) {
         (Operand::Whole(_), Operand::Whole(0)) => {
             Err(raise(state, &Error::invalid(format!("{}division by zero", state.position(1)))))
@@ -155,51 +151,72 @@ fn make_metatable(state: State<'_>) {
         ("__mul", host_fn(|s, _| calculate(s, i128::wrapping_mul, |a, b| a * b))),
         ("__idiv", host_fn(|s, _| divide(s, floor_div, |a, b| (a / b).floor()))),
         ("__mod", host_fn(|s, _| divide(s, floor_mod, |a, b| a - (a / b).floor() * b))),
-        ("__div", host_fn(|s, _| {
-            let number = operand(s, 1)?.float() / operand(s, 2)?.float();
-            push_float(s, number)
-        })),
-        ("__pow", host_fn(|s, _| {
-            let number = operand(s, 1)?.float().powf(operand(s, 2)?.float());
-            push_float(s, number)
-        })),
-        ("__unm", host_fn(|s, _| match operand(s, 1)? {
-            Operand::Whole(number) => push_whole(s, -number),
-            Operand::Float(number) => push_float(s, -number),
-        })),
+        (
+            "__div",
+            host_fn(|s, _| {
+                let number = operand(s, 1)?.float() / operand(s, 2)?.float();
+                push_float(s, number)
+            }),
+        ),
+        (
+            "__pow",
+            host_fn(|s, _| {
+                let number = operand(s, 1)?.float().powf(operand(s, 2)?.float());
+                push_float(s, number)
+            }),
+        ),
+        (
+            "__unm",
+            host_fn(|s, _| match operand(s, 1)? {
+                Operand::Whole(number) => push_whole(s, -number),
+                Operand::Float(number) => push_float(s, -number),
+            }),
+        ),
         ("__band", host_fn(|s, _| bitwise(s, |a, b| a & b))),
         ("__bor", host_fn(|s, _| bitwise(s, |a, b| a | b))),
         ("__bxor", host_fn(|s, _| bitwise(s, |a, b| a ^ b))),
         ("__shl", host_fn(|s, _| bitwise(s, shift_left))),
         ("__shr", host_fn(|s, _| bitwise(s, shift_right))),
-        ("__bnot", host_fn(|s, _| {
-            let number = !bits(s, 1)?;
-            push_whole(s, i128::from(number))
-        })),
+        (
+            "__bnot",
+            host_fn(|s, _| {
+                let number = !bits(s, 1)?;
+                push_whole(s, i128::from(number))
+            }),
+        ),
         ("__eq", host_fn(|s, _| compare(s, |order| order == Some(Ordering::Equal)))),
         ("__lt", host_fn(|s, _| compare(s, |order| order == Some(Ordering::Less)))),
-        ("__le", host_fn(|s, _| {
-            compare(s, |order| matches!(order, Some(Ordering::Less | Ordering::Equal)))
-        })),
-        ("__tostring", host_fn(|s, _| {
-            s.push_str(&shown(s, 1));
-            Ok(Answer::Values(1))
-        })),
-        ("__concat", host_fn(|s, _| {
-            for index in [1, 2] {
-                let joins = matches!(s.type_of(index), Type::String | Type::Number);
-                if !joins && get(s, index).is_none() {
-                    let message = format!("cannot join a uint64 and a {}", s.type_name(index));
-                    return Err(misuse(s, message));
+        (
+            "__le",
+            host_fn(|s, _| {
+                compare(s, |order| matches!(order, Some(Ordering::Less | Ordering::Equal)))
+            }),
+        ),
+        (
+            "__tostring",
+            host_fn(|s, _| {
+                s.push_str(&shown(s, 1));
+                Ok(Answer::Values(1))
+            }),
+        ),
+        (
+            "__concat",
+            host_fn(|s, _| {
+                for index in [1, 2] {
+                    let joins = matches!(s.type_of(index), Type::String | Type::Number);
+                    if !joins && get(s, index).is_none() {
+                        let message = format!("cannot join a uint64 and a {}", s.type_name(index));
+                        return Err(misuse(s, message));
+                    }
                 }
-            }
-            let bytes = |index| match s.to_bytes(index) {
-                Some(bytes) => bytes.to_vec(),
-                None => shown(s, index).into_bytes(),
-            };
-            s.push_bytes(&[bytes(1), bytes(2)].concat());
-            Ok(Answer::Values(1))
-        })),
+                let bytes = |index| match s.to_bytes(index) {
+                    Some(bytes) => bytes.to_vec(),
+                    None => shown(s, index).into_bytes(),
+                };
+                s.push_bytes(&[bytes(1), bytes(2)].concat());
+                Ok(Answer::Values(1))
+            }),
+        ),
     ]);
     state.push_str("uint64");
     state.set_field(-2, "__name");

@@ -137,10 +137,7 @@ struct LuaProcess {
 }
 
 impl Process for LuaProcess {
-    fn run(
-        self: Box<Self>,
-        context: ProcessContext,
-    ) -> Pin<Box<dyn Future<Output = Exit> + Send>> {
+    fn run(self: Box<Self>, context: ProcessContext) -> Pin<Box<dyn Future<Output = Exit> + Send>> {
         let Self { program, args, terminal } = *self;
         let output = match terminal {
             Some(terminal) => Output::Terminal(terminal),

@@ -4,7 +4,7 @@
 use wippy_model::Value;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::schema::{Decoder, Fields, Name, Scope, choice, record};
+use crate::schema::{ByteSize, Decoder, Fields, Name, Scope, choice, record};
 use crate::yaml::{Content, Node};
 
 record! {
@@ -87,6 +87,8 @@ record! {
         cache: bool => or(true),
         /// Where it is kept, relative to the project root; the user's cache folder without it.
         cache_dir: String as Name => optional,
+        /// The largest binary that is loaded.
+        binary_bytes_max: u64 as ByteSize => or(64 << 20),
     }
 }
 

@@ -151,8 +151,26 @@ fn guests_are_built_from_their_sources() {
     let built = fs::read_dir(folder.join("built")).unwrap();
     let built: BTreeSet<String> =
         built.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    wrong.extend(built.symmetric_difference(&stamped).map(|name| format!("{name}: no stamp or no file")));
+    wrong.extend(
+        built.symmetric_difference(&stamped).map(|name| format!("{name}: no stamp or no file")),
+    );
     none(wrong);
+}
+
+/// `templates/c/STAMP` holds the hashes of source and binary: who changes the one builds the
+/// other anew, with the template's own `build.sh`.
+#[test]
+fn templates_hold_binaries_of_their_sources() {
+    let root = guests::workspace();
+    let templates = root.join("crates/wippy/templates");
+    let hash = |name: &str| {
+        let bytes = fs::read(templates.join(name)).unwrap();
+        guests::hash_of(&bytes).replace("sha256:", "")
+    };
+    let stamp = fs::read_to_string(templates.join("c/STAMP")).unwrap();
+    assert_eq!(format!("{}  {}\n", hash("c/greet/greet.c"), hash("c/greet.wasm")), stamp);
+    let guest = fs::read_to_string(root.join("guests/hello-wat/hello-wat.wat")).unwrap();
+    assert_eq!(fs::read_to_string(templates.join("wat/greet/greet.wat")).unwrap(), guest);
 }
 
 /// The binaries of examples are copies of guests, so that their sources are at hand.
@@ -164,25 +182,22 @@ fn examples_hold_built_guests() {
         .map(|entry| guests::hash_of(&fs::read(entry.unwrap().path()).unwrap()))
         .collect();
     let binaries = files(&root.join("examples"), &|path| has_extension(path, "wasm"));
-    let wrong = binaries.into_iter().filter(|path| {
-        !built.contains(&guests::hash_of(&fs::read(path).unwrap()))
-    });
+    let wrong = binaries
+        .into_iter()
+        .filter(|path| !built.contains(&guests::hash_of(&fs::read(path).unwrap())));
     none(wrong.map(|path| format!("{}: is no built guest", path.display())).collect());
 }
 
-/// `docs/README.md` names every page, once there are docs.
+/// The README links every page of the docs, so that a reader finds it.
 #[test]
 fn the_index_of_docs_is_complete() {
-    let docs = guests::workspace().join("docs");
-    if !docs.is_dir() {
-        return;
-    }
-    let index = fs::read_to_string(docs.join("README.md")).unwrap_or_default();
-    let pages = files(&docs, &|path| has_extension(path, "md"));
+    let root = guests::workspace();
+    let index = fs::read_to_string(root.join("README.md")).unwrap_or_default();
+    let pages = files(&root.join("docs"), &|path| has_extension(path, "md"));
     let wrong = pages.into_iter().filter_map(|path| {
-        let name = path.strip_prefix(&docs).unwrap().display().to_string();
-        let missing = name != "README.md" && !index.contains(&format!("({name})"));
-        missing.then(|| format!("docs/README.md does not link {name}"))
+        let name = path.strip_prefix(&root).unwrap().display().to_string();
+        let missing = !index.contains(&format!("({name})"));
+        missing.then(|| format!("README.md does not link {name}"))
     });
     none(wrong.collect());
 }

@@ -56,7 +56,9 @@ Arguments reach the method's parameters. A string parameter takes the text as it
 other type is parsed in WAVE notation: 6, 1.5, true, '[1, 2]', '{x: 1, y: 2}', some-case.
 
 Exit status: 0; 1 for an error or a trap; the code of the program where it gives one; 2 for a
-usage or project error; 130 when Ctrl-C ends a command, 143 when SIGTERM does."
+usage or project error; 130 when Ctrl-C ends a command, 143 when SIGTERM does.
+
+Environment: WIPPY_CACHE_DIR names the folder of compiled code, NO_COLOR turns colours off."
 )]
 pub(crate) struct RunArgs {
     /// NAME is the ID of a process entry: ns:entry.

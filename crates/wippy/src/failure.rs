@@ -97,7 +97,8 @@ impl Failure {
         output::show(&self.diagnostics);
         if let Some(stack) = &self.stack {
             let mut text = String::from("  stack, innermost first:\n");
-            for line in stack.lines() {
+            // Lua heads its tracebacks itself.
+            for line in stack.lines().filter(|line| line.trim() != "stack traceback:") {
                 let _ = writeln!(text, "    {}", line.trim_end());
             }
             output::complain(&text);

@@ -11,7 +11,7 @@ use wippy_registry::{Binary, Diagnostic, Diagnostics, Entry, Hash, LoadOptions, 
 use crate::cli::HashArgs;
 use crate::failure::{Outcome, status};
 use crate::volumes::Volumes;
-use crate::{node, output, project};
+use crate::{output, project};
 
 /// How an entry's hash stands to its binary.
 enum State {
@@ -25,7 +25,7 @@ pub(crate) fn hash(args: &HashArgs) -> Outcome {
     let options = LoadOptions { unfilled_hashes: true, ..project::options(&args.project) };
     let project = Project::load(Path::new("."), &options)?;
     let volumes = Volumes::of(project.registry());
-    let bytes_max = node::binary_bytes_max(&project);
+    let bytes_max = project.settings().wasm.binary_bytes_max;
     let mut wrong = Diagnostics::default();
     let mut found: Vec<(&Entry, Hash, State)> = Vec::new();
     for entry in project.registry().entries() {

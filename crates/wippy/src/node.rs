@@ -16,8 +16,8 @@ use wippy_kernel::{HostSpec, Kernel, KernelOptions, Profile, Scheduler, Unit};
 use wippy_lua::{LuaImport, LuaSpec, LuaUnit};
 use wippy_model::{EntryId, Error, Limits, Result, Value};
 use wippy_registry::{
-    Data, Diagnostic, Diagnostics, Entry, EntryKind, Grant, HostProfile, HostSettings,
-    LuaCode, Project, Registry, SourceText, WasmRun,
+    Data, Diagnostic, Diagnostics, Entry, EntryKind, Grant, HostProfile, HostSettings, LuaCode,
+    Project, Registry, SourceText, WasmRun,
 };
 use wippy_wasm::{
     BinarySource, EnvVar, Grants, Mount, Need, SharedUnit, WasmOptions, WasmRuntime, WasmSpec,
@@ -65,7 +65,7 @@ impl Node {
         let terminal = Arc::new(Terminal::stdio());
         let wasm = WasmRuntime::new(WasmOptions {
             cache_dir: cache_dir(&project),
-            binary_bytes_max: binary_bytes_max(&project),
+            binary_bytes_max: settings.wasm.binary_bytes_max,
             terminal: terminal.clone(),
             progress: progress::sink(),
         });
@@ -143,7 +143,7 @@ impl Node {
         for entry in self.registry().entries() {
             let Some(binary) = entry.binary() else { continue };
             let volume = self.parts.volumes.get(&binary.fs).ok();
-            let bytes_max = binary_bytes_max(&self.parts.project);
+            let bytes_max = self.parts.project.settings().wasm.binary_bytes_max;
             let bytes = volume.and_then(|volume| volume.read(&binary.path, bytes_max).ok());
             let inspection = bytes.and_then(|bytes| wippy_wasm::inspect(&bytes).ok());
             let imports = inspection.map(|inspection| inspection.imports).unwrap_or_default();
@@ -154,9 +154,11 @@ impl Node {
                     entry.id, import.name
                 );
                 let warning = Diagnostic::warning("unknown-import", message);
-                warnings.push(warning.at(entry.place_of("path")).help(
-                    "`wippy inspect FILE.wasm` shows all of its imports and what they need",
-                ));
+                warnings.push(
+                    warning.at(entry.place_of("path")).help(
+                        "`wippy inspect FILE.wasm` shows all of its imports and what they need",
+                    ),
+                );
             }
         }
         warnings
@@ -265,9 +267,8 @@ impl Parts {
     }
 
     fn lua_unit(&self, entry: &Entry) -> Result<Arc<LuaUnit>> {
-        let code = entry
-            .lua()
-            .ok_or_else(|| Error::internal(format!("{} is no Lua entry", entry.id)))?;
+        let code =
+            entry.lua().ok_or_else(|| Error::internal(format!("{} is no Lua entry", entry.id)))?;
         let (method, limits) = match &entry.data {
             Data::ProcessLua(process) => {
                 (Some(process.method.clone()), process.limits.resolve(&process.options.mailbox))
@@ -364,18 +365,6 @@ fn process_host(id: &EntryId, settings: &HostSettings) -> HostSpec {
             .map_or(default.stack_bytes, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
         ..default
     }
-}
-
-/// The largest binary that is loaded: `wasm.binary_bytes_max`.
-pub(crate) fn binary_bytes_max(project: &Project) -> u64 {
-    let written = match project.sections() {
-        Value::Map(sections) => match sections.get("wasm") {
-            Some(Value::Map(wasm)) => wasm.get("binary_bytes_max").and_then(Value::as_i64),
-            _ => None,
-        },
-        _ => None,
-    };
-    written.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(WasmOptions::BINARY_BYTES_MAX)
 }
 
 /// Where compiled code is kept: `WIPPY_CACHE_DIR`, else as the project says, else the

@@ -54,11 +54,8 @@ const WAT: Files = &[
     text!("wat", "src/_index.yaml"),
 ];
 
-const LUA: Files = &[
-    text!("lua", "README.md"),
-    text!("lua", "src/_index.yaml"),
-    text!("lua", "src/greet.lua"),
-];
+const LUA: Files =
+    &[text!("lua", "README.md"), text!("lua", "src/_index.yaml"), text!("lua", "src/greet.lua")];
 
 /// Where the binary of a template is.
 const BINARY: &str = "wasm/greet.wasm";
@@ -110,9 +107,11 @@ fn list(made: &[PathBuf]) -> String {
 /// Writes the files of a project; refuses before the first one if any is there.
 fn write(folder: &Path, sets: &[Files], binary: Option<&[u8]>) -> Result<Vec<PathBuf>, Failure> {
     let hash = binary.map(|bytes| Hash::of(bytes).to_string()).unwrap_or_default();
-    let texts = sets.iter().copied().flatten().map(|(name, text)| {
-        (*name, text.replace("{hash}", &hash).into_bytes())
-    });
+    let texts = sets
+        .iter()
+        .copied()
+        .flatten()
+        .map(|(name, text)| (*name, text.replace("{hash}", &hash).into_bytes()));
     let mut files: Vec<(&str, Vec<u8>)> = texts.collect();
     files.extend(binary.map(|bytes| (BINARY, bytes.to_owned())));
     let there: Vec<&str> = files

@@ -66,19 +66,25 @@ fn push_sys(state: State<'_>) {
     state.push_table(0, 10);
     state.set_functions(&[
         ("park", host_fn(park)),
-        ("wake", host_fn(|s, _| {
-            if let Some(id) = s.to_exact_integer(1) {
-                s.core().tasks.borrow_mut().wake(TaskId::from_integer(id));
-            }
-            Ok(Answer::Values(0))
-        })),
+        (
+            "wake",
+            host_fn(|s, _| {
+                if let Some(id) = s.to_exact_integer(1) {
+                    s.core().tasks.borrow_mut().wake(TaskId::from_integer(id));
+                }
+                Ok(Answer::Values(0))
+            }),
+        ),
         ("task", host_fn(|s, _| task(s))),
         ("take", host_fn(|s, _| take(s))),
-        ("now", host_fn(|s, _| {
-            s.push_integer(s.core().now_ns());
-            s.push_integer(process::unix_ns(SystemTime::now()));
-            Ok(Answer::Values(2))
-        })),
+        (
+            "now",
+            host_fn(|s, _| {
+                s.push_integer(s.core().now_ns());
+                s.push_integer(process::unix_ns(SystemTime::now()));
+                Ok(Answer::Values(2))
+            }),
+        ),
         ("fail", host_fn(|s, _| Err(fail(s)))),
     ]);
     state.push_globals();

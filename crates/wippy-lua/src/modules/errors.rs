@@ -65,15 +65,21 @@ pub(crate) fn make_metatable(state: State<'_>) {
     ]);
     state.set_field(-2, "__index");
     state.set_functions(&[
-        ("__tostring", host_fn(|s, _| {
-            s.push_bytes(shown(s, 1)?.as_bytes());
-            Ok(Answer::Values(1))
-        })),
-        ("__concat", host_fn(|s, _| {
-            let joined = shown(s, 1)? + &shown(s, 2)?;
-            s.push_str(&joined);
-            Ok(Answer::Values(1))
-        })),
+        (
+            "__tostring",
+            host_fn(|s, _| {
+                s.push_bytes(shown(s, 1)?.as_bytes());
+                Ok(Answer::Values(1))
+            }),
+        ),
+        (
+            "__concat",
+            host_fn(|s, _| {
+                let joined = shown(s, 1)? + &shown(s, 2)?;
+                s.push_str(&joined);
+                Ok(Answer::Values(1))
+            }),
+        ),
     ]);
     state.push_str("error");
     state.set_field(-2, "__name");
@@ -172,7 +178,11 @@ fn unknown_kind(state: State<'_>, index: c_int) -> Raised {
     let known: Vec<&str> = Kind::ALL.into_iter().map(Kind::name).collect();
     misuse(
         state,
-        format_args!("there is no error kind \"{}\"; kinds: {}", text(state, index), known.join(", ")),
+        format_args!(
+            "there is no error kind \"{}\"; kinds: {}",
+            text(state, index),
+            known.join(", ")
+        ),
     )
 }
 

@@ -59,7 +59,10 @@ pub(crate) fn open(state: State<'_>) {
             Stream::Stdout => host_fn(|s, _| write(s, Stream::Stdout, 2)),
             Stream::Stderr => host_fn(|s, _| write(s, Stream::Stderr, 2)),
         };
-        state.set_functions(&[("write", write_fn), ("flush", host_fn(|_, _| Ok(Answer::Values(0))))]);
+        state.set_functions(&[
+            ("write", write_fn),
+            ("flush", host_fn(|_, _| Ok(Answer::Values(0)))),
+        ]);
         state.set_field(-2, name);
     }
     state.push_table(0, 2);

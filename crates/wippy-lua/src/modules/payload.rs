@@ -17,27 +17,33 @@ pub(crate) fn open(state: State<'_>) {
     convert::push_null(state);
     state.set_field(-2, "null");
     state.set_functions(&[
-        ("is_null", host_fn(|s, _| {
-            s.push_bool(convert::is_null(s, 1));
-            Ok(Answer::Values(1))
-        })),
-        ("uint", host_fn(|s, _| {
-            let number = match (s.to_exact_integer(1), s.to_str(1)) {
-                (Some(integer), _) => Some(integer.cast_unsigned()),
-                (None, Some(text)) => text.trim().parse().ok(),
-                (None, None) => uint::get(s, 1),
-            };
-            match number {
-                Some(number) => uint::push(s, number),
-                None => {
-                    return Err(misuse(
-                        s,
-                        "payload.uint takes an integer or a text of a whole number below 2^64",
-                    ));
+        (
+            "is_null",
+            host_fn(|s, _| {
+                s.push_bool(convert::is_null(s, 1));
+                Ok(Answer::Values(1))
+            }),
+        ),
+        (
+            "uint",
+            host_fn(|s, _| {
+                let number = match (s.to_exact_integer(1), s.to_str(1)) {
+                    (Some(integer), _) => Some(integer.cast_unsigned()),
+                    (None, Some(text)) => text.trim().parse().ok(),
+                    (None, None) => uint::get(s, 1),
+                };
+                match number {
+                    Some(number) => uint::push(s, number),
+                    None => {
+                        return Err(misuse(
+                            s,
+                            "payload.uint takes an integer or a text of a whole number below 2^64",
+                        ));
+                    }
                 }
-            }
-            Ok(Answer::Values(1))
-        })),
+                Ok(Answer::Values(1))
+            }),
+        ),
     ]);
 }
 

@@ -40,28 +40,44 @@ pub(crate) fn open(state: State<'_>) {
         ("spawn_monitored", host_fn(|s, again| spawn(s, again, true))),
         ("exec", host_fn(exec)),
         ("send", host_fn(|s, _| reply(s, send(s)))),
-        ("terminate", host_fn(|s, _| {
-            reply(s, target(s).and_then(|pid| kernel(s)?.terminate(&pid)))
-        })),
+        (
+            "terminate",
+            host_fn(|s, _| reply(s, target(s).and_then(|pid| kernel(s)?.terminate(&pid)))),
+        ),
         ("cancel", host_fn(|s, _| reply(s, cancel(s)))),
-        ("monitor", host_fn(|s, _| {
-            reply(s, target(s).and_then(|pid| kernel(s)?.monitor(&s.core().context, &pid)))
-        })),
-        ("unmonitor", host_fn(|s, _| {
-            reply(s, target(s).and_then(|pid| {
-                kernel(s)?.unmonitor(&s.core().context, &pid);
-                Ok(())
-            }))
-        })),
+        (
+            "monitor",
+            host_fn(|s, _| {
+                reply(s, target(s).and_then(|pid| kernel(s)?.monitor(&s.core().context, &pid)))
+            }),
+        ),
+        (
+            "unmonitor",
+            host_fn(|s, _| {
+                reply(
+                    s,
+                    target(s).and_then(|pid| {
+                        kernel(s)?.unmonitor(&s.core().context, &pid);
+                        Ok(())
+                    }),
+                )
+            }),
+        ),
         ("receive", host_fn(receive)),
-        ("events", host_fn(|s, _| {
-            s.core().mail.borrow_mut().events_open = true;
-            mail_channel(s, "events", channel::EVENTS, Wanted::Events)
-        })),
-        ("inbox", host_fn(|s, _| {
-            s.core().mail.borrow_mut().inbox_open = true;
-            mail_channel(s, "inbox", channel::INBOX, Wanted::Inbox)
-        })),
+        (
+            "events",
+            host_fn(|s, _| {
+                s.core().mail.borrow_mut().events_open = true;
+                mail_channel(s, "events", channel::EVENTS, Wanted::Events)
+            }),
+        ),
+        (
+            "inbox",
+            host_fn(|s, _| {
+                s.core().mail.borrow_mut().inbox_open = true;
+                mail_channel(s, "inbox", channel::INBOX, Wanted::Inbox)
+            }),
+        ),
         ("listen", host_fn(|s, _| listen(s))),
         ("unlisten", host_fn(|s, _| unlisten(s))),
     ]);
@@ -101,10 +117,7 @@ fn kernel(state: State<'_>) -> Result<Kernel> {
 /// The text argument at `index`, or an error that says what belongs there.
 fn text<'s>(state: State<'s>, index: c_int, what: &str) -> Result<&'s str> {
     state.to_str(index).ok_or_else(|| {
-        Error::invalid(format!(
-            "argument {index}: expected {what}, got {}",
-            state.type_name(index)
-        ))
+        Error::invalid(format!("argument {index}: expected {what}, got {}", state.type_name(index)))
     })
 }
 

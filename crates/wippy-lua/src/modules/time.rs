@@ -36,29 +36,41 @@ pub(crate) fn open(state: State<'_>) {
         ("seconds", host_fn(|s, _| duration::of_unit(s, SECOND))),
         ("minutes", host_fn(|s, _| duration::of_unit(s, MINUTE))),
         ("hours", host_fn(|s, _| duration::of_unit(s, HOUR))),
-        ("parse_duration", host_fn(|s, _| match duration::get(s, 1) {
-            Ok(ns) => {
-                duration::push(s, ns);
-                Ok(Answer::Values(1))
-            }
-            Err(error) => failed(s, &error),
-        })),
+        (
+            "parse_duration",
+            host_fn(|s, _| match duration::get(s, 1) {
+                Ok(ns) => {
+                    duration::push(s, ns);
+                    Ok(Answer::Values(1))
+                }
+                Err(error) => failed(s, &error),
+            }),
+        ),
         ("sleep", host_fn(sleep)),
-        ("after", host_fn(|s, _| {
-            let due = due_after(s, 1)?;
-            channel::push_clock_channel(s, due, None);
-            Ok(Answer::Values(1))
-        })),
+        (
+            "after",
+            host_fn(|s, _| {
+                let due = due_after(s, 1)?;
+                channel::push_clock_channel(s, due, None);
+                Ok(Answer::Values(1))
+            }),
+        ),
         ("timer", host_fn(|s, _| timer(s, false))),
         ("ticker", host_fn(|s, _| timer(s, true))),
-        ("now", host_fn(|s, _| {
-            moment::push(s, unix_ns(SystemTime::now()));
-            Ok(Answer::Values(1))
-        })),
-        ("unix", host_fn(|s, _| {
-            s.push_integer(unix_ns(SystemTime::now()).div_euclid(SECOND));
-            Ok(Answer::Values(1))
-        })),
+        (
+            "now",
+            host_fn(|s, _| {
+                moment::push(s, unix_ns(SystemTime::now()));
+                Ok(Answer::Values(1))
+            }),
+        ),
+        (
+            "unix",
+            host_fn(|s, _| {
+                s.push_integer(unix_ns(SystemTime::now()).div_euclid(SECOND));
+                Ok(Answer::Values(1))
+            }),
+        ),
         ("date", host_fn(|s, _| moment::date(s))),
         ("parse", host_fn(|s, _| moment::parse(s))),
     ]);
@@ -125,36 +137,48 @@ fn timer(state: State<'_>, ticks: bool) -> Outcome {
         state.push_table(0, 3);
         state.push_table(0, 4);
         state.set_functions(&[
-            ("channel", host_fn(|s, _| {
-                check(s)?;
-                s.get_position(1, 1);
-                Ok(Answer::Values(1))
-            })),
-            ("response", host_fn(|s, _| {
-                check(s)?;
-                s.get_position(1, 1);
-                Ok(Answer::Values(1))
-            })),
-            ("stop", host_fn(|s, _| {
-                check(s)?;
-                s.get_position(1, 1);
-                let armed = s.get_field(-1, "due") != Type::Nil;
-                s.pop(1);
-                channel::reset_clock_channel(s, None, None);
-                s.push_bool(armed);
-                Ok(Answer::Values(1))
-            })),
-            ("reset", host_fn(|s, _| {
-                check(s)?;
-                let ns = span(s, 2)?;
-                let due = due_after(s, 2)?;
-                s.get_position(1, 2);
-                let ticks = s.to_bool(-1);
-                s.pop(1);
-                s.get_position(1, 1);
-                channel::reset_clock_channel(s, Some(due), ticks.then_some(ns.max(1)));
-                Ok(Answer::Values(0))
-            })),
+            (
+                "channel",
+                host_fn(|s, _| {
+                    check(s)?;
+                    s.get_position(1, 1);
+                    Ok(Answer::Values(1))
+                }),
+            ),
+            (
+                "response",
+                host_fn(|s, _| {
+                    check(s)?;
+                    s.get_position(1, 1);
+                    Ok(Answer::Values(1))
+                }),
+            ),
+            (
+                "stop",
+                host_fn(|s, _| {
+                    check(s)?;
+                    s.get_position(1, 1);
+                    let armed = s.get_field(-1, "due") != Type::Nil;
+                    s.pop(1);
+                    channel::reset_clock_channel(s, None, None);
+                    s.push_bool(armed);
+                    Ok(Answer::Values(1))
+                }),
+            ),
+            (
+                "reset",
+                host_fn(|s, _| {
+                    check(s)?;
+                    let ns = span(s, 2)?;
+                    let due = due_after(s, 2)?;
+                    s.get_position(1, 2);
+                    let ticks = s.to_bool(-1);
+                    s.pop(1);
+                    s.get_position(1, 1);
+                    channel::reset_clock_channel(s, Some(due), ticks.then_some(ns.max(1)));
+                    Ok(Answer::Values(0))
+                }),
+            ),
         ]);
         state.set_field(-2, "__index");
         state.push_str("timer");

@@ -61,10 +61,16 @@ fn closing() {
              require('time').sleep(1) c:close() require('time').sleep(1) return tostring(err)",
             text("script.lua:2: send on a closed channel"),
         ),
-        ("local c = channel.new() c:close() local _, e = pcall(c.close, c) return e:kind()", text("Invalid")),
+        (
+            "local c = channel.new() c:close() local _, e = pcall(c.close, c) return e:kind()",
+            text("Invalid"),
+        ),
     ]);
     let error = failure("local c = channel.new(1)\nc:close()\nc:send(1)");
-    assert_eq!((error.kind(), error.message()), (Kind::Invalid, "script.lua:3: send on a closed channel"));
+    assert_eq!(
+        (error.kind(), error.message()),
+        (Kind::Invalid, "script.lua:3: send on a closed channel")
+    );
 }
 
 #[test]
@@ -172,7 +178,8 @@ fn a_deadlock_is_an_error() {
         "myns:script: deadlock: the main function waits on a channel that nobody can feed any more"
     );
     assert!(error.stack().unwrap().to_string().contains("script.lua:2"));
-    let error = failure("local c = channel.new() coroutine.spawn(function() c:receive() end) c:receive()");
+    let error =
+        failure("local c = channel.new() coroutine.spawn(function() c:receive() end) c:receive()");
     assert!(error.message().contains("each of 2 threads"), "{error}");
     let error = failure("channel.select{}");
     assert!(error.message().contains("deadlock"), "{error}");

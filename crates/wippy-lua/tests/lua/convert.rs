@@ -2,8 +2,8 @@
 
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
-use wippy_model::{Exit, Handle, Kind, Limits, Map, Pid, Value};
 use wippy_lua::LuaSpec;
+use wippy_model::{Exit, Handle, Kind, Limits, Map, Pid, Value};
 
 use crate::support::{Node, check, failure, list, spec, text, virtual_time};
 
@@ -22,11 +22,17 @@ fn from_lua() {
         ("return { [1000000] = 1 }", Value::map([("1000000", Value::Int(1))])),
         ("return { [-1] = 1 }", Value::map([("-1", Value::Int(1))])),
         ("return {}", Value::Map(Map::new())),
-        ("return errors.new('Timeout', 'm')", Value::map([("kind", text("Timeout")), ("message", text("m"))])),
+        (
+            "return errors.new('Timeout', 'm')",
+            Value::map([("kind", text("Timeout")), ("message", text("m"))]),
+        ),
         ("return payload.uint('18446744073709551615')", Value::UInt(u64::MAX)),
         ("return payload.uint(-1)", Value::UInt(u64::MAX)),
         ("return payload.uint('7')", Value::Int(7)),
-        ("return setmetatable({ 1 }, { __index = error, __len = error, __pairs = error })", list([Value::Int(1)])),
+        (
+            "return setmetatable({ 1 }, { __index = error, __len = error, __pairs = error })",
+            list([Value::Int(1)]),
+        ),
         ("local t = { 1 } return { t, t }", list([list([Value::Int(1)]), list([Value::Int(1)])])),
     ]);
 }
@@ -35,17 +41,38 @@ fn from_lua() {
 fn what_is_no_value() {
     for (source, message) in [
         ("return print", "the result: a function is no value that can be passed on"),
-        ("return { a = { [3] = coroutine.create(print) } }", "the result.a[3]: a thread is no value that can be passed on"),
-        ("return { ['a b'] = print }", "the result[\"a b\"]: a function is no value that can be passed on"),
-        ("return { [1.5] = 1 }", "the result: a number cannot be the key of a map; use texts or whole numbers"),
-        ("return { [true] = 1 }", "the result: a boolean cannot be the key of a map; use texts or whole numbers"),
-        ("return { ['1'] = 1, [1] = 2 }", "the result[\"1\"]: it is there as a text and as a number"),
+        (
+            "return { a = { [3] = coroutine.create(print) } }",
+            "the result.a[3]: a thread is no value that can be passed on",
+        ),
+        (
+            "return { ['a b'] = print }",
+            "the result[\"a b\"]: a function is no value that can be passed on",
+        ),
+        (
+            "return { [1.5] = 1 }",
+            "the result: a number cannot be the key of a map; use texts or whole numbers",
+        ),
+        (
+            "return { [true] = 1 }",
+            "the result: a boolean cannot be the key of a map; use texts or whole numbers",
+        ),
+        (
+            "return { ['1'] = 1, [1] = 2 }",
+            "the result[\"1\"]: it is there as a text and as a number",
+        ),
         ("return { ['\\255'] = 1 }", "the result: a key of a map must be UTF-8"),
         ("local t = {} t.a = { t } return t", "the result.a[1]: the table contains itself"),
-        ("return require('time').seconds(1)", "the result: a userdata is no value that can be passed on"),
+        (
+            "return require('time').seconds(1)",
+            "the result: a userdata is no value that can be passed on",
+        ),
     ] {
         let error = failure(source);
-        assert_eq!((error.kind(), error.message()), (Kind::Invalid, format!("myns:script: {message}").as_str()));
+        assert_eq!(
+            (error.kind(), error.message()),
+            (Kind::Invalid, format!("myns:script: {message}").as_str())
+        );
     }
     let error = failure("local t = {} for _ = 1, 200 do t = { t } end return t");
     assert!(error.message().contains("tables nest deeper than 128"), "{error}");
@@ -77,7 +104,9 @@ fn uint64() {
         ("(pcall(function() return u // 0 end))", false.into()),
         ("(pcall(function() return u .. {} end))", false.into()),
     ] {
-        let exit = virtual_time(|| async { Node::new().run(&format!("{big} return {source}"), vec![]).await });
+        let exit = virtual_time(|| async {
+            Node::new().run(&format!("{big} return {source}"), vec![]).await
+        });
         let Exit::Normal(found) = exit else { panic!("{source}: {exit:?}") };
         assert_eq!(found, expected, "{source}");
     }
@@ -149,7 +178,8 @@ fn values_come_back() {
     // One runtime for all cases; each case is a process.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let node = runtime.block_on(async { Node::new() });
-    let mut runner = TestRunner::new(Config { cases: 300, failure_persistence: None, ..Config::default() });
+    let mut runner =
+        TestRunner::new(Config { cases: 300, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&values(), |value| {
         let exit = runtime.block_on(node.run("return ...", vec![value.clone()]));
         let Exit::Normal(back) = exit else { panic!("{exit:?}") };

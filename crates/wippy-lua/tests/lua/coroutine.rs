@@ -148,11 +148,13 @@ fn waiting_where_lua_cannot_yield() {
         assert!(error.message().contains("cannot wait here"), "{source}: {error}");
     }
     // And it is none the worse for it.
-    let source = format!("{PRELUDE}
+    let source = format!(
+        "{PRELUDE}
         local c = channel.new()
         pcall(string.gsub, 'x', 'x', function() c:receive() end)
         coroutine.spawn(function() c:send(1) end)
-        nap() return (c:receive())");
+        nap() return (c:receive())"
+    );
     assert_eq!(value(&source), Value::Int(1));
 }
 

@@ -50,21 +50,42 @@ fn uncaught() {
         ("error('text', 0)", Kind::Internal, "text"),
         ("error()", Kind::Internal, "the script raised nil"),
         ("error(5)", Kind::Internal, "5"),
-        ("error(print)", Kind::Internal, "the script raised a function; raise a text, a table or an error of errors.new"),
+        (
+            "error(print)",
+            Kind::Internal,
+            "the script raised a function; raise a text, a table or an error of errors.new",
+        ),
         ("error({ a = 1 })", Kind::Internal, "{\"a\":1}"),
         ("error({ kind = 'Invalid', message = 'm', retryable = false })", Kind::Invalid, "m"),
         ("error(errors.new('Timeout', 'late'))", Kind::Timeout, "late"),
-        ("local x = nil; x.y = 1", Kind::Internal, "script.lua:1: attempt to index a nil value (local 'x')"),
-        ("error(setmetatable({ 1 }, { __tostring = error, __index = error, __pairs = error }))", Kind::Internal, "[1]"),
+        (
+            "local x = nil; x.y = 1",
+            Kind::Internal,
+            "script.lua:1: attempt to index a nil value (local 'x')",
+        ),
+        (
+            "error(setmetatable({ 1 }, { __tostring = error, __index = error, __pairs = error }))",
+            Kind::Internal,
+            "[1]",
+        ),
         ("local t = {} t.t = t error(t)", Kind::Internal, "the script raised a table"),
-        ("coroutine.wrap(function() error('inner') end)()", Kind::Internal, "script.lua:1: script.lua:1: inner"),
-        ("coroutine.spawn(function() error('beside', 0) end) channel.new():receive()", Kind::Internal, "beside"),
+        (
+            "coroutine.wrap(function() error('inner') end)()",
+            Kind::Internal,
+            "script.lua:1: script.lua:1: inner",
+        ),
+        (
+            "coroutine.spawn(function() error('beside', 0) end) channel.new():receive()",
+            Kind::Internal,
+            "beside",
+        ),
     ] {
         let error = failure(source);
         assert_eq!((error.kind(), error.message()), (kind, message), "{source}");
         assert!(error.stack().is_some(), "{source}");
     }
-    let error = failure("error(errors.new({ message = 'm', details = { code = 3 }, retryable = false }))");
+    let error =
+        failure("error(errors.new({ message = 'm', details = { code = 3 }, retryable = false }))");
     assert_eq!(error.details(), &Value::map([("code", Value::Int(3))]));
     assert_eq!(error.retryable(), Some(false));
     assert!(!Exit::Failed(error).restarts());

@@ -62,7 +62,11 @@ fn calls_that_fail_return_nil_and_an_error() {
         ("process.spawn('compute_worker', 'myns:nohost')", "NotFound", "myns:nohost"),
         ("process.spawn()", "Invalid", "argument 1: expected the ID of an entry, got no value"),
         ("process.spawn('a b', 'c')", "Invalid", "namespace:name"),
-        ("process.spawn('compute_worker', 'processes', {a={1,print}})", "Invalid", "argument 1.a[2]: a function"),
+        (
+            "process.spawn('compute_worker', 'processes', {a={1,print}})",
+            "Invalid",
+            "argument 1.a[2]: a function",
+        ),
         ("process.spawn_monitored('sleeper', 'processes', 'x')", "Invalid", "milliseconds"),
         ("process.send('nobody', 'topic')", "Invalid", "is no PID"),
         ("process.send('{test@myns:processes|1.ffff}', 'topic')", "NotFound", "no such process"),
@@ -168,7 +172,10 @@ fn waits_for_others() {
             text("Canceled"),
         ),
         ("return process.id()", text("myns:script")),
-        ("return process.pid():match('^{test@myns:processes|1%.')", text("{test@myns:processes|1.")),
+        (
+            "return process.pid():match('^{test@myns:processes|1%.')",
+            text("{test@myns:processes|1."),
+        ),
     ]);
 }
 
@@ -248,7 +255,8 @@ fn topics_that_nobody_reads_fill_up() {
 
 #[test]
 fn kinds_are_kept() {
-    let Exit::Failed(error) = exit("local _, e = process.exec('failing', 'processes') error(e)") else {
+    let Exit::Failed(error) = exit("local _, e = process.exec('failing', 'processes') error(e)")
+    else {
         panic!()
     };
     assert_eq!((error.kind(), error.retryable()), (Kind::NotFound, Some(false)));

@@ -36,10 +36,15 @@ impl Node {
         });
         let node = Self { kernel };
         node.add("myns:compute_worker", Arc::new(Native::new(multiply)));
-        node.add("myns:failing", Arc::new(Native::new(|_| {
-            let details = Value::map([("code", Value::Int(7))]);
-            Exit::Failed(Error::not_found("no such thing").with_details(details).with_retryable(false))
-        })));
+        node.add(
+            "myns:failing",
+            Arc::new(Native::new(|_| {
+                let details = Value::map([("code", Value::Int(7))]);
+                Exit::Failed(
+                    Error::not_found("no such thing").with_details(details).with_retryable(false),
+                )
+            })),
+        );
         node.add("myns:sleeper", Arc::new(Sleeper(Limits::default())));
         node
     }

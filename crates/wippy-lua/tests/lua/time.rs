@@ -7,17 +7,38 @@ use crate::support::{check, failure, list, text};
 #[test]
 fn durations() {
     check(&[
-        ("local t = require('time') return { tostring(t.seconds(90)), tostring(t.milliseconds(1.5)), tostring(t.hours(2) + t.minutes(1)) }",
-            list([text("1m30s"), text("1.5ms"), text("2h1m0s")])),
-        ("local t = require('time') return { t.seconds(2):milliseconds(), t.minutes(3):seconds(), t.seconds(1):nanoseconds() }",
-            list([Value::Int(2000), Value::Float(180.0), Value::Int(1_000_000_000)])),
-        ("local t = require('time') return { t.seconds(1) < t.minutes(1), t.seconds(60) == t.minutes(1), t.seconds(1) <= '1s', t.SECOND < t.seconds(2) }",
-            list([true.into(), true.into(), true.into(), true.into()])),
-        ("local t = require('time') return { tostring(t.seconds(1) * 3), tostring(3 * t.seconds(1)), tostring(t.seconds(3) / 2), t.minutes(1) / t.seconds(1), tostring(-t.seconds(1)), tostring(t.seconds(3) - '1s') }",
-            list([text("3s"), text("3s"), text("1.5s"), Value::Float(60.0), text("-1s"), text("2s")])),
+        (
+            "local t = require('time') return { tostring(t.seconds(90)), tostring(t.milliseconds(1.5)), tostring(t.hours(2) + t.minutes(1)) }",
+            list([text("1m30s"), text("1.5ms"), text("2h1m0s")]),
+        ),
+        (
+            "local t = require('time') return { t.seconds(2):milliseconds(), t.minutes(3):seconds(), t.seconds(1):nanoseconds() }",
+            list([Value::Int(2000), Value::Float(180.0), Value::Int(1_000_000_000)]),
+        ),
+        (
+            "local t = require('time') return { t.seconds(1) < t.minutes(1), t.seconds(60) == t.minutes(1), t.seconds(1) <= '1s', t.SECOND < t.seconds(2) }",
+            list([true.into(), true.into(), true.into(), true.into()]),
+        ),
+        (
+            "local t = require('time') return { tostring(t.seconds(1) * 3), tostring(3 * t.seconds(1)), tostring(t.seconds(3) / 2), t.minutes(1) / t.seconds(1), tostring(-t.seconds(1)), tostring(t.seconds(3) - '1s') }",
+            list([
+                text("3s"),
+                text("3s"),
+                text("1.5s"),
+                Value::Float(60.0),
+                text("-1s"),
+                text("2s"),
+            ]),
+        ),
         ("local t = require('time') return tostring(t.parse_duration('1h30m'))", text("1h30m0s")),
-        ("local t = require('time') local v, e = t.parse_duration('soon') return { v == nil, e:kind() }", list([true.into(), text("Invalid")])),
-        ("local t = require('time') return { t.SECOND, t.MILLISECOND, t.HOUR }", list([Value::Int(1_000_000_000), Value::Int(1_000_000), Value::Int(3_600_000_000_000)])),
+        (
+            "local t = require('time') local v, e = t.parse_duration('soon') return { v == nil, e:kind() }",
+            list([true.into(), text("Invalid")]),
+        ),
+        (
+            "local t = require('time') return { t.SECOND, t.MILLISECOND, t.HOUR }",
+            list([Value::Int(1_000_000_000), Value::Int(1_000_000), Value::Int(3_600_000_000_000)]),
+        ),
         ("return (pcall(function() return require('time').seconds(1) + {} end))", false.into()),
     ]);
     let error = failure("require('time').sleep('soon')");
@@ -66,15 +87,35 @@ fn waiting() {
 #[test]
 fn dates() {
     check(&[
-        ("local t = require('time') return tostring(t.date(2024, 2, 29, 12, 30, 15))", text("2024-02-29T12:30:15Z")),
-        ("local t = require('time') local d = t.date(2024, 2, 29) return { d:year(), d:month(), d:day(), d:weekday(), d:yearday(), d:unix() }",
-            list([2024, 2, 29, 4, 60, 1_709_164_800].map(Value::Int))),
-        ("local t = require('time') return tostring(t.date(2024, 1, 31) + t.hours(24))", text("2024-02-01T00:00:00Z")),
-        ("local t = require('time') return tostring(t.date(2024, 1, 2) - t.date(2024, 1, 1))", text("24h0m0s")),
-        ("local t = require('time') return t.parse('2024-03-01T10:00:00+02:00'):format(t.DATE_TIME)", text("2024-03-01 08:00:00")),
-        ("local t = require('time') return t.parse(t.DATE, '2024-03-01'):format('Mon 2 Jan 2006')", text("Fri 1 Mar 2024")),
+        (
+            "local t = require('time') return tostring(t.date(2024, 2, 29, 12, 30, 15))",
+            text("2024-02-29T12:30:15Z"),
+        ),
+        (
+            "local t = require('time') local d = t.date(2024, 2, 29) return { d:year(), d:month(), d:day(), d:weekday(), d:yearday(), d:unix() }",
+            list([2024, 2, 29, 4, 60, 1_709_164_800].map(Value::Int)),
+        ),
+        (
+            "local t = require('time') return tostring(t.date(2024, 1, 31) + t.hours(24))",
+            text("2024-02-01T00:00:00Z"),
+        ),
+        (
+            "local t = require('time') return tostring(t.date(2024, 1, 2) - t.date(2024, 1, 1))",
+            text("24h0m0s"),
+        ),
+        (
+            "local t = require('time') return t.parse('2024-03-01T10:00:00+02:00'):format(t.DATE_TIME)",
+            text("2024-03-01 08:00:00"),
+        ),
+        (
+            "local t = require('time') return t.parse(t.DATE, '2024-03-01'):format('Mon 2 Jan 2006')",
+            text("Fri 1 Mar 2024"),
+        ),
         ("local t = require('time') return (t.parse('yesterday'))", Value::Nil),
-        ("local t = require('time') local n = t.now() return n:unix() == t.unix() or n:unix() + 1 == t.unix()", true.into()),
+        (
+            "local t = require('time') local n = t.now() return n:unix() == t.unix() or n:unix() + 1 == t.unix()",
+            true.into(),
+        ),
         ("local t = require('time') return t.now() < t.now() + '1s'", true.into()),
         ("return (pcall(require('time').date, 'x'))", false.into()),
         ("return (pcall(require('time').date, 2024, math.maxinteger))", false.into()),

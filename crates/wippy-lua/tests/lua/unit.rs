@@ -69,7 +69,11 @@ fn require() {
     let lib = "local time = require('time') time.sleep(5) return { double = function(n) return n * 2 end }";
     let spec = LuaSpec {
         modules: vec!["json".into()],
-        imports: vec![import("lib", lib), import("silent", "x = 1"), import("loop", "require('loop')")],
+        imports: vec![
+            import("lib", lib),
+            import("silent", "x = 1"),
+            import("loop", "require('loop')"),
+        ],
         ..spec(
             "myns:script",
             "local lib = require('lib')
@@ -114,7 +118,9 @@ fn results() {
         ("return false", Value::Bool(false)),
         ("return {}", Value::map::<&str>([])),
     ]);
-    let Exit::Failed(error) = run(spec("myns:script", "return { a = { print } }")) else { panic!() };
+    let Exit::Failed(error) = run(spec("myns:script", "return { a = { print } }")) else {
+        panic!()
+    };
     assert_eq!(
         error.message(),
         "myns:script: the result.a[1]: a function is no value that can be passed on"

@@ -1,3 +1,5 @@
+//! The table of entries in `docs/entries.md` is made from the types.
+
 use std::path::Path;
 
 #[test]

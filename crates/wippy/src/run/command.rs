@@ -110,9 +110,8 @@ pub(super) fn execute(
             unit = node.kernel.unit(&entry.id) => unit,
         };
         let unit = unit.map_err(|error| Failure::from(not_loaded(entry, &error)))?;
-        let arguments = unit
-            .parse_args(words)
-            .map_err(|error| Failure::of(&error, status::USAGE))?;
+        let arguments =
+            unit.parse_args(words).map_err(|error| Failure::of(&error, status::USAGE))?;
         let request = SpawnRequest::new(entry.id.clone(), host, arguments);
         let (pid, exit) =
             node.kernel.spawn_watched(request).await.map_err(|error| Failure::of_start(&error))?;

@@ -78,7 +78,8 @@ impl File {
         let folder = whole.parent().unwrap_or(Path::new("/")).to_owned();
         let file = whole.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let plain = |char: char| if char.is_alphanumeric() || "-_.".contains(char) { char } else { '-' };
+        let plain =
+            |char: char| if char.is_alphanumeric() || "-_.".contains(char) { char } else { '-' };
         Ok(Self { name: stem.chars().map(plain).collect(), folder, file })
     }
 
@@ -187,28 +188,31 @@ struct Mount {
 }
 
 fn mounts(args: &FileArgs) -> Result<Vec<Mount>, Failure> {
-    args.mount.iter().map(|mount| {
-        let malformed = |why: &str| {
-            Failure::usage_with_help(
-                "bad-mount",
-                format!("--mount {mount}: {why}"),
-                "write it as --mount HOST::GUEST or HOST::GUEST:ro, such as ./data::/data:ro",
-            )
-        };
-        let (host, guest) = mount.split_once("::").ok_or_else(|| malformed("there is no `::`"))?;
-        let (guest, read_only) = match guest.strip_suffix(":ro") {
-            Some(guest) => (guest, true),
-            None => (guest, false),
-        };
-        if !guest.starts_with('/') {
-            return Err(malformed("the path in the guest begins with `/`"));
-        }
-        if host.is_empty() {
-            return Err(malformed("it names no folder"));
-        }
-        Ok(Mount { host: host.to_owned(), guest: guest.to_owned(), read_only })
-    })
-    .collect()
+    args.mount
+        .iter()
+        .map(|mount| {
+            let malformed = |why: &str| {
+                Failure::usage_with_help(
+                    "bad-mount",
+                    format!("--mount {mount}: {why}"),
+                    "write it as --mount HOST::GUEST or HOST::GUEST:ro, such as ./data::/data:ro",
+                )
+            };
+            let (host, guest) =
+                mount.split_once("::").ok_or_else(|| malformed("there is no `::`"))?;
+            let (guest, read_only) = match guest.strip_suffix(":ro") {
+                Some(guest) => (guest, true),
+                None => (guest, false),
+            };
+            if !guest.starts_with('/') {
+                return Err(malformed("the path in the guest begins with `/`"));
+            }
+            if host.is_empty() {
+                return Err(malformed("it names no folder"));
+            }
+            Ok(Mount { host: host.to_owned(), guest: guest.to_owned(), read_only })
+        })
+        .collect()
 }
 
 fn variables(args: &FileArgs) -> Result<Vec<(String, String)>, Failure> {
@@ -292,12 +296,24 @@ fn shown(folder: &Path) -> String {
 fn quoted(text: &str) -> String {
     let mut chars = text.chars();
     let plain = |char: char| char.is_ascii_alphanumeric() || "-_./".contains(char);
-    let starts = chars.next().is_some_and(|char| char.is_ascii_alphabetic() || "./_".contains(char));
+    let starts =
+        chars.next().is_some_and(|char| char.is_ascii_alphabetic() || "./_".contains(char));
     let word = starts
         && chars.all(plain)
         && !matches!(
             text.to_ascii_lowercase().as_str(),
-            "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n" | "." | ".nan" | ".inf"
+            "true"
+                | "false"
+                | "null"
+                | "yes"
+                | "no"
+                | "on"
+                | "off"
+                | "y"
+                | "n"
+                | "."
+                | ".nan"
+                | ".inf"
         );
     if word {
         return text.to_owned();

@@ -32,8 +32,8 @@ pub(crate) fn run(args: RunArgs) -> Outcome {
             "write it as `wippy run -x ns:entry [ARGS]`",
         )),
         (true, Some((id, words))) => {
-            let id = EntryId::parse(id)
-                .map_err(|error| Failure::usage("bad-id", error.to_string()))?;
+            let id =
+                EntryId::parse(id).map_err(|error| Failure::usage("bad-id", error.to_string()))?;
             command::entry(&args, &id, words)
         }
         (false, None) => server::run(&args),

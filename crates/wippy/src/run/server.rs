@@ -53,9 +53,8 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
 }
 
 fn hosts(registry: &Registry) -> impl Iterator<Item = &Entry> {
-    let host = |entry: &&Entry| {
-        matches!(entry.kind(), EntryKind::ProcessHost | EntryKind::TerminalHost)
-    };
+    let host =
+        |entry: &&Entry| matches!(entry.kind(), EntryKind::ProcessHost | EntryKind::TerminalHost);
     registry.entries().map(AsRef::as_ref).filter(host)
 }
 

@@ -44,13 +44,17 @@ fn a_missing_hash_is_filled_in() {
 #[test]
 fn a_truncated_binary() {
     let bytes = guests::bytes("hello-rust");
-    assert_snapshot!("truncated", with_bytes(&bytes[..bytes.len() / 2]).wippy(["run", "broken"]).exits(2));
+    assert_snapshot!(
+        "truncated",
+        with_bytes(&bytes[..bytes.len() / 2]).wippy(["run", "broken"]).exits(2)
+    );
     assert_snapshot!("empty", with_bytes(b"").wippy(["run", "broken"]).exits(2));
 }
 
 #[test]
 fn random_bytes() {
-    let bytes: Vec<u8> = (0_u32..4096).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let bytes: Vec<u8> =
+        (0_u32..4096).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     assert_snapshot!("random", with_bytes(&bytes).wippy(["run", "broken"]).exits(2));
     assert_snapshot!("text", with_bytes(b"#!/bin/sh\necho no\n").wippy(["run", "broken"]).exits(2));
 }
@@ -69,6 +73,9 @@ fn a_binary_of_100_megabytes() {
     let file = std::fs::File::create(dir.join("wasm/broken.wasm")).unwrap();
     file.set_len(100 << 20).unwrap();
     assert_snapshot!(dir.wippy(["run", "broken"]).exits(2));
+    // Past the limit it is read, and is no WebAssembly.
+    let more = ["run", "--set", "wasm.binary_bytes_max=100MiB", "broken"];
+    dir.wippy(more).exits(2).mentions("does not match");
 }
 
 #[test]

@@ -99,7 +99,10 @@ fn overrides() {
         "override_unknown_field",
         dir.wippy(["run", "-o", "app:cli-args:mehtod=x", "cli-args"]).exits(2)
     );
-    assert_snapshot!("override_malformed", dir.wippy(["run", "-o", "nonsense", "cli-args"]).exits(2));
+    assert_snapshot!(
+        "override_malformed",
+        dir.wippy(["run", "-o", "nonsense", "cli-args"]).exits(2)
+    );
 }
 
 #[test]

@@ -73,7 +73,10 @@ fn limits_of_a_file() {
     let bomb = dir.wippy(["run", "--limit", "memory=1MiB", "bomb.wasm"]).exits(1);
     assert!(bomb.stderr.contains("out of memory"), "{bomb}");
     assert_snapshot!("file_limit", dir.wippy(["run", "--limit", "memroy=1", "loop.wasm"]).exits(2));
-    assert_snapshot!("file_limit_value", dir.wippy(["run", "--limit", "memory=", "loop.wasm"]).exits(2));
+    assert_snapshot!(
+        "file_limit_value",
+        dir.wippy(["run", "--limit", "memory=", "loop.wasm"]).exits(2)
+    );
     assert_snapshot!("file_grant", dir.wippy(["run", "--grant", "wasi:nn", "loop.wasm"]).exits(2));
 }
 
@@ -83,8 +86,19 @@ fn the_entry_of_a_file() {
     let dir = dir();
     dir.guest("cli-args", "x.wasm").write("data/file", "");
     let options = [
-        "run", "--entry", "--env", "NAME=true", "--mount", "data::/data:ro", "--grant", "wasi:http",
-        "--limit", "memory=64MiB", "--limit", "execution=5s", "x.wasm",
+        "run",
+        "--entry",
+        "--env",
+        "NAME=true",
+        "--mount",
+        "data::/data:ro",
+        "--grant",
+        "wasi:http",
+        "--limit",
+        "memory=64MiB",
+        "--limit",
+        "execution=5s",
+        "x.wasm",
     ];
     let entry = dir.wippy(options).succeeds();
     assert_snapshot!("file_entry", entry);

@@ -11,6 +11,8 @@ mod examples;
 mod files;
 mod help;
 mod hosts;
+mod logs;
+mod lua;
 mod projects;
 mod results;
 mod scaffold;
@@ -60,7 +62,10 @@ fn with_command(guest: &str, method: &str) -> Dir {
 /// A project with one Lua command `main`, whose source is the body of its function.
 fn with_lua(body: &str) -> Dir {
     let dir = dir();
-    dir.write("src/main.lua", format!("local function main(...)\n{body}\nend\nreturn {{ main = main }}\n"));
+    dir.write(
+        "src/main.lua",
+        format!("local function main(...)\n{body}\nend\nreturn {{ main = main }}\n"),
+    );
     dir.entries(&format!("{HOSTS}{LUA_MAIN}"));
     dir
 }

@@ -108,7 +108,8 @@ fn a_cache_that_cannot_be_written() {
         let outcome = run.succeeds().prints("Hello, World!\n").mentions("WARN");
         assert_eq!(outcome.stderr.lines().count(), 1, "{outcome}");
     }
-    let run = dir.wippy(["run", "-s", "hello-wat", "World"]).env("WIPPY_CACHE_DIR", dir.join("a-file"));
+    let run =
+        dir.wippy(["run", "-s", "hello-wat", "World"]).env("WIPPY_CACHE_DIR", dir.join("a-file"));
     run.succeeds().prints("Hello, World!\n").quietly();
 }
 
@@ -118,7 +119,8 @@ fn the_second_start_compiles_nothing() {
     dir.wippy(["run", "hello-rust", "World"]).succeeds().prints("Hello, World!\n");
     let cached = dir.cached_files();
     assert!(!cached.is_empty());
-    let modified = |name: &String| std::fs::metadata(dir.cache().join(name)).unwrap().modified().unwrap();
+    let modified =
+        |name: &String| std::fs::metadata(dir.cache().join(name)).unwrap().modified().unwrap();
     let times: Vec<_> = cached.iter().map(modified).collect();
     dir.wippy(["run", "hello-rust", "World"]).succeeds().prints("Hello, World!\n");
     assert_eq!(dir.cached_files(), cached);

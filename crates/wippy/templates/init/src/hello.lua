@@ -1,6 +1,6 @@
 -- A command's arguments arrive as text. What it returns is printed; an integer or `false`
 -- would be the exit status.
-local function main(name: string?): string
+local function main(name)
     return "Hello, " .. (name or "World") .. "!"
 end
 

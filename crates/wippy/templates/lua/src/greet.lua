@@ -3,7 +3,7 @@ local time = require("time")
 
 -- Spawns a WebAssembly process and waits for its result. What this function returns is
 -- printed; an integer or `false` would be the exit status.
-local function main(name: string?): string
+local function main(name)
     local pid, err = process.spawn_monitored("app:greeter", "app:processes", name or "World")
     if err then
         error("spawn failed: " .. tostring(err))
