@@ -14,6 +14,7 @@ use std::ffi::{CStr, c_int};
 use mlua::ffi::{self, lua_State};
 use wippy_host::Stream;
 
+use crate::bounded;
 use crate::host_fn::{Answer, Outcome, host_fn, misuse};
 use crate::modules;
 use crate::preempt;
@@ -43,6 +44,7 @@ pub(crate) fn open(state: State<'_>) {
         note_loaded(state, "string");
     }
     // Globals at -2, `string` at -1.
+    bounded::bound_string(state);
     state.push_nil();
     state.set_field(-2, "dump");
     state.set_field(-2, "string");
@@ -100,7 +102,10 @@ fn open_named(state: State<'_>, name: &str) {
     // SAFETY: as in `open`.
     unsafe {
         match name {
-            "table" => _ = ffi::luaopen_table(state.raw()),
+            "table" => {
+                ffi::luaopen_table(state.raw());
+                bounded::bound_table(state);
+            }
             "math" => _ = ffi::luaopen_math(state.raw()),
             "utf8" => _ = ffi::luaopen_utf8(state.raw()),
             "os" => open_os(state),
@@ -207,20 +212,19 @@ unsafe extern "C-unwind" fn print(raw: *mut lua_State) -> c_int {
     // SAFETY: no Rust value is alive while the script's code runs.
     unsafe {
         let args = ffi::lua_gettop(raw);
-        ffi::luaL_checkstack(raw, 4, c"too many arguments to print".as_ptr());
-        if args == 0 {
-            ffi::lua_pushstring(raw, c"".as_ptr());
-        }
+        ffi::luaL_checkstack(raw, 8, c"too many arguments to print".as_ptr());
+        // The buffer keeps its memory on the Lua stack, so that an error frees it.
+        let mut line: ffi::luaL_Buffer = std::mem::zeroed();
+        ffi::luaL_buffinit(raw, &raw mut line);
         for index in 1..=args {
-            ffi::luaL_tolstring(raw, index, std::ptr::null_mut());
             if index > 1 {
-                ffi::lua_pushstring(raw, c"\t".as_ptr());
-                ffi::lua_insert(raw, -2);
-                ffi::lua_concat(raw, 3);
+                ffi::luaL_addlstring(&raw mut line, c"\t".as_ptr(), 1);
             }
+            ffi::luaL_tolstring(raw, index, std::ptr::null_mut());
+            ffi::luaL_addvalue(&raw mut line);
         }
-        ffi::lua_pushstring(raw, c"\n".as_ptr());
-        ffi::lua_concat(raw, 2);
+        ffi::luaL_addlstring(&raw mut line, c"\n".as_ptr(), 1);
+        ffi::luaL_pushresult(&raw mut line);
         host_fn(|state, _| {
             let line = state.to_bytes(-1).unwrap_or_default();
             // Where nobody reads any more, a line that is lost hurts nobody.

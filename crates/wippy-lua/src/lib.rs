@@ -26,6 +26,7 @@
 
 mod base;
 mod body;
+mod bounded;
 mod convert;
 mod core;
 mod coroutine;

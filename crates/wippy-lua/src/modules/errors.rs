@@ -1,11 +1,13 @@
 //! `errors`: structured errors.
 //!
-//!     errors.new("text")
-//!     errors.new({ message = , kind = , retryable = , details = })
-//!     errors.new(kind, "text" [, details])
-//!     errors.wrap(err, "context")      -- keeps kind, retryable and details
-//!     errors.is(err, kind or error)    -- also down the chain of wraps
-//!     errors.call_stack([err])         -- a text
+//! ```text
+//! errors.new("text")
+//! errors.new({ message = , kind = , retryable = , details = })
+//! errors.new(kind, "text" [, details])
+//! errors.wrap(err, "context")      -- keeps kind, retryable and details
+//! errors.is(err, kind or error)    -- also down the chain of wraps
+//! errors.call_stack([err])         -- a text
+//! ```
 //!
 //! An error has `:kind() :message() :retryable() :details() :stack() :unwrap()`; `tostring`
 //! gives the message. Kinds are constants: `errors.NotFound`, `errors.NOT_FOUND`.

@@ -27,7 +27,7 @@ fn memory_runs_out() {
         "while true do coroutine.spawn(function() channel.new():receive() end) end",
         "local t = {} xpcall(function() for i = 1, math.huge do t[i] = {} end end, function() while true do t[#t + 1] = {} end end)",
         "local x <close> = setmetatable({}, { __close = function() while true do end end }) local t = {} for i = 1, math.huge do t[i] = {} end",
-        "local function f(...) return f(1, ...) end f()",
+        "local function f(...) f(1, ...) end f()",
         "table.concat(setmetatable({}, { __len = function() return 1 << 40 end, __index = function() return 'xxxxxxxx' end }))",
         "local c = channel.new(math.maxinteger) while true do c:send({}) end",
         "print(('x'):rep(6 << 20), ('x'):rep(6 << 20))",
@@ -74,11 +74,35 @@ fn recursion() {
         ("load(('('):rep(100000))() ", "attempt to call a nil value"),
         ("('x'):rep(1 << 62)", "resulting string too large"),
         ("table.unpack({}, 1, 1e7)", "too many results to unpack"),
-        ("coroutine.resume(coroutine.create(print), table.unpack({}, 1, 999000))", "too many"),
     ] {
         let error = failure(source);
         assert!(error.message().contains(part), "{source}: {error}");
     }
+}
+
+#[test]
+fn endless_loops_in_c() {
+    for source in [
+        "table.move({}, 1, math.maxinteger - 1, 2)",
+        "table.move({}, math.mininteger, -1, 1)",
+        "table.insert(setmetatable({}, { __len = function() return 1 << 60 end }), 1, 1)",
+        "table.remove(setmetatable({}, { __len = function() return 1 << 60 end }), 1)",
+        "table.sort(setmetatable({}, { __len = function() return (1 << 31) - 2 end }), rawequal)",
+        "coroutine.resume(coroutine.create(print), table.unpack({}, 1, 999000)) error('more elements')",
+    ] {
+        let error = failure(source);
+        assert!(error.message().contains("more elements"), "{source}: {error}");
+    }
+    check(&[
+        ("return ('') :rep(1 << 62)", text("")),
+        ("return ('x'):rep(3, ',')", text("x,x,x")),
+        (
+            "local t = { 3, 1, 2 } table.sort(t) table.insert(t, 4) table.insert(t, 1, 0) table.remove(t) return table.concat(table.move(t, 1, 4, 2), ' ')",
+            text("0 0 1 2 3"),
+        ),
+        ("return (pcall(table.insert, nil, 1))", false.into()),
+        ("return (pcall(string.rep, {}, 1))", false.into()),
+    ]);
 }
 
 #[test]
