@@ -41,7 +41,8 @@ fn main() {
     let state = State { wasi: WasiCtx::builder().build(), table: ResourceTable::new() };
     let mut store = Store::new(&engine, state);
     let instance = linker.instantiate(&mut store, &component).unwrap();
-    let greet = instance.get_typed_func::<(&str,), (String,)>(&mut store, args[3].as_str()).unwrap();
+    let greet =
+        instance.get_typed_func::<(&str,), (String,)>(&mut store, args[3].as_str()).unwrap();
     let (text,) = greet.call(&mut store, (args[4].as_str(),)).unwrap();
     println!("{text}");
 }

@@ -19,8 +19,7 @@ fn main() {
     }
     let folder = std::env::temp_dir().join(format!("wippy-startup-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let programs: PathBuf =
-        std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();
+    let programs: PathBuf = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();
     let (bare, wippy) = (programs.join("bare"), programs.join("wippy"));
     for program in [&bare, &wippy] {
         if !program.exists() {

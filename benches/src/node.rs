@@ -48,14 +48,9 @@ impl Node {
             mounts: Vec::new(),
             limits: Limits::default(),
         };
-        kernel.add_unit(
-            id("bench:small"),
-            Box::new(move || Ok(Arc::new(wasm.load(spec.clone())?))),
-        );
-        kernel.add_unit(
-            id("bench:driver"),
-            Box::new(|| Ok(Arc::new(Driver(Limits::default())))),
-        );
+        kernel
+            .add_unit(id("bench:small"), Box::new(move || Ok(Arc::new(wasm.load(spec.clone())?))));
+        kernel.add_unit(id("bench:driver"), Box::new(|| Ok(Arc::new(Driver(Limits::default())))));
         Self { kernel }
     }
 }

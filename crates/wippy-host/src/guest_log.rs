@@ -8,16 +8,10 @@ use wippy_model::EntryId;
 
 const LINE_BYTES_MAX: usize = 8 << 10;
 
-/// Which stream a line came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    /// Logged as information.
-    Stdout,
-    /// Logged as a warning.
-    Stderr,
-}
+use crate::Stream;
 
-/// One stream of one process, on its way to the log. Drop logs an unfinished last line.
+/// One stream of one process, on its way to the log: stdout as information, stderr as a
+/// warning. Drop logs an unfinished last line.
 #[derive(Debug)]
 pub struct GuestLog {
     entry: EntryId,
@@ -32,9 +26,10 @@ impl GuestLog {
         Self { entry, stream, line: Vec::new(), left_bytes: output_bytes }
     }
 
-    /// Takes bytes as they come; logs each line that is complete. Returns whether all
-    /// of them were within `output_bytes`.
-    pub fn write(&mut self, bytes: &[u8]) -> bool {
+    /// Takes bytes as they come; logs each line that is complete. What is past
+    /// `output_bytes` is dropped, and the log says so once.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let had_room = self.left_bytes > 0;
         let allowed = bytes.len().min(usize::try_from(self.left_bytes).unwrap_or(usize::MAX));
         self.left_bytes -= allowed as u64;
         let (taken, refused) = bytes.split_at(allowed);
@@ -50,7 +45,13 @@ impl GuestLog {
                 self.flush();
             }
         }
-        refused.is_empty()
+        if had_room && !refused.is_empty() {
+            tracing::warn!(
+                entry = %self.entry,
+                "its further output is not logged: it has written all it may \
+                 (limits.output_bytes)"
+            );
+        }
     }
 
     fn flush(&mut self) {

@@ -13,7 +13,7 @@ mod variables;
 mod volume;
 
 pub use error::VolumeError;
-pub use guest_log::{GuestLog, Stream};
-pub use terminal::{Captured, Terminal};
+pub use guest_log::GuestLog;
+pub use terminal::{Captured, Stream, Terminal};
 pub use variables::Variables;
 pub use volume::Volume;

@@ -46,6 +46,18 @@ impl Volume {
         &self.directory
     }
 
+    /// A path to the directory that was opened, whatever its name means by now: on Linux
+    /// through the open handle itself.
+    pub fn handle_path(&self) -> PathBuf {
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::fd::AsRawFd;
+            PathBuf::from(format!("/proc/self/fd/{}", self.dir.as_raw_fd()))
+        }
+        #[cfg(not(target_os = "linux"))]
+        self.directory.clone()
+    }
+
     /// Reads a whole file of at most `bytes_max` bytes. A leading `/` means the volume's
     /// root.
     ///

@@ -98,7 +98,14 @@ pub(crate) struct Host {
     /// Spawns that have not had their first slice.
     waiting: AtomicUsize,
     handle: OnceLock<Handle>,
-    runtime: Mutex<Option<Runtime>>,
+    runtime: Mutex<Workers>,
+}
+
+/// The scheduler's life: none yet, running, or stopped for good.
+enum Workers {
+    Idle,
+    Running(Runtime),
+    Stopped,
 }
 
 impl Host {
@@ -112,7 +119,7 @@ impl Host {
             alive: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             handle: OnceLock::new(),
-            runtime: Mutex::new(None),
+            runtime: Mutex::new(Workers::Idle),
         }
     }
 
@@ -129,6 +136,9 @@ impl Host {
         if let Some(handle) = self.handle.get() {
             return Ok(handle);
         }
+        if matches!(*runtime, Workers::Stopped) {
+            return Err(Error::unavailable(format!("{}: the node is stopping", self.spec.id)));
+        }
         // Timers and I/O are looked at after every poll: with tokio's default of 61, a
         // timer is late by 61 slices of busy guests.
         let built = Builder::new_multi_thread()
@@ -142,7 +152,7 @@ impl Host {
                 Error::unavailable(format!("{}: cannot start its workers: {error}", self.spec.id))
             })?;
         let handle = self.handle.get_or_init(|| built.handle().clone());
-        *runtime = Some(built);
+        *runtime = Workers::Running(built);
         Ok(handle)
     }
 
@@ -182,7 +192,8 @@ impl Host {
     /// Stops the workers without waiting; tasks that are left are dropped, which makes
     /// their exits.
     pub(crate) fn close(&self) {
-        if let Some(runtime) = self.runtime.lock().take() {
+        let workers = std::mem::replace(&mut *self.runtime.lock(), Workers::Stopped);
+        if let Workers::Running(runtime) = workers {
             runtime.shutdown_background();
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::time::timeout;
-use wippy_model::{Context, EntryId, Error, Exit, Home, Message, Pid, Result, Value};
+use wippy_model::{Context, EntryId, Error, Exit, Home, Kind, Message, Pid, Result, Value};
 
 use crate::host::Host;
 use crate::mailbox::{self, Mailbox};
@@ -38,11 +38,7 @@ impl Default for KernelOptions {
     /// The node `local`, its incarnation taken from the clock.
     fn default() -> Self {
         let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        Self {
-            node: "local".into(),
-            incarnation: since_epoch.as_nanos() as u64,
-            authorizer: None,
-        }
+        Self { node: "local".into(), incarnation: since_epoch.as_nanos() as u64, authorizer: None }
     }
 }
 
@@ -71,8 +67,9 @@ impl SpawnRequest {
 type Units = HashMap<EntryId, Arc<UnitSlot>>;
 type Hosts = HashMap<EntryId, Arc<Host>>;
 
-/// A unit that is loaded when it is first needed. Its outcome is kept, errors too: the
-/// bytes are pinned by their hash, so loading again could only fail again.
+/// A unit that is loaded when it is first needed. A unit is kept, and so is an error of
+/// kind `Invalid`: the bytes are pinned by their hash, so loading again could only fail
+/// again. Any other error may pass.
 struct UnitSlot {
     id: EntryId,
     loader: Loader,
@@ -170,7 +167,8 @@ impl Kernel {
         hosts.get(id).cloned().ok_or_else(|| {
             let mut known: Vec<&str> = hosts.keys().map(EntryId::as_str).collect();
             known.sort_unstable();
-            let known = if known.is_empty() { "there is none".to_owned() } else { known.join(", ") };
+            let known =
+                if known.is_empty() { "there is none".to_owned() } else { known.join(", ") };
             Error::not_found(format!("there is no process host {id}; hosts: {known}"))
         })
     }
@@ -217,7 +215,11 @@ impl Kernel {
         ));
         // The table first: code that runs at once on another worker may look itself up.
         self.0.table.insert(shared.clone());
-        let task = ProcessTask::new(shared, process, limits.execution_max);
+        // A shutdown that began meanwhile has not seen this process in the table.
+        if self.0.stopping.load(Ordering::SeqCst) {
+            shared.terminate();
+        }
+        let task = ProcessTask::new(shared, process, limits);
         drop(handle.spawn(task));
         Ok(pid)
     }
@@ -332,13 +334,20 @@ impl Kernel {
     /// Stops the node: refuses new spawns, asks every process to end within `grace`,
     /// terminates what did not, and stops the hosts' workers.
     pub async fn shutdown(&self, grace: Duration) {
-        self.0.stopping.store(true, Ordering::Release);
+        self.0.stopping.store(true, Ordering::SeqCst);
         for process in self.0.table.all() {
             process.ask_to_end(&process.pid, grace, Some("the node is stopping".into()));
         }
         // The processes' own deadlines end them; the margin is for the way there.
         let margin = Duration::from_millis(500);
         if timeout(grace + margin, self.0.table.empty()).await.is_err() {
+            for process in self.0.table.all() {
+                tracing::warn!(
+                    pid = %process.pid,
+                    entry = %process.entry,
+                    "terminated: it did not stop in time"
+                );
+            }
             self.kill_all().await;
         }
         self.close_hosts();
@@ -346,14 +355,13 @@ impl Kernel {
 
     /// Stops the node now.
     pub async fn kill(&self) {
-        self.0.stopping.store(true, Ordering::Release);
+        self.0.stopping.store(true, Ordering::SeqCst);
         self.kill_all().await;
         self.close_hosts();
     }
 
     async fn kill_all(&self) {
         for process in self.0.table.all() {
-            tracing::warn!(pid = %process.pid, entry = %process.entry, "terminated: it did not stop in time");
             process.terminate();
         }
         // Guests inside one long bulk memory operation cannot be reached; their workers
@@ -369,7 +377,8 @@ impl Kernel {
 
     fn find(&self, pid: &Pid) -> Option<Arc<ProcessShared>> {
         let own = pid.incarnation() == self.0.incarnation && pid.node() == &*self.0.node;
-        if own { self.0.table.get(pid.serial()) } else { None }
+        // The whole PID must fit: permissions look at the host that it names.
+        if own { self.0.table.get(pid.serial()).filter(|found| found.pid == *pid) } else { None }
     }
 
     fn allow(&self, context: &Context, action: &str, resource: &str) -> Result<()> {
@@ -391,7 +400,10 @@ impl UnitSlot {
         let loaded = loaded.unwrap_or_else(|failure| {
             Err(Error::internal(format!("{}: loading it failed: {failure}", self.id)))
         });
-        self.loaded.get_or_init(|| loaded).clone()
+        match &loaded {
+            Err(error) if error.kind() != Kind::Invalid => loaded,
+            _ => self.loaded.get_or_init(|| loaded).clone(),
+        }
     }
 }
 

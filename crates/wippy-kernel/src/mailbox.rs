@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use wippy_model::{Error, Event, EventKind, Kind, MailboxLimits, Message, Result};
 
 /// Events that may wait or be reserved in one mailbox: monitors and links it holds.
-pub(crate) const EVENTS_MAX: usize = 1 << 20;
+pub(crate) const EVENTS_MAX: usize = 1 << 16;
 
 /// What arrives in a mailbox.
 #[derive(Debug)]
@@ -33,7 +33,8 @@ pub(crate) enum Lane {
 
 #[derive(Default)]
 struct Queue {
-    messages: VecDeque<(u64, Message)>,
+    /// With sequence number and size.
+    messages: VecDeque<(u64, u64, Message)>,
     events: VecDeque<(u64, Event)>,
     bytes: u64,
     sequence: u64,
@@ -61,7 +62,9 @@ impl Mailbox {
         if size > message_bytes {
             return Err(Error::new(
                 Kind::ResourceExhausted,
-                format!("the message has {size} bytes; mailbox.message_bytes allows {message_bytes}"),
+                format!(
+                    "the message has {size} bytes; mailbox.message_bytes allows {message_bytes}"
+                ),
             ));
         }
         let mut queue = self.queue.lock();
@@ -81,7 +84,7 @@ impl Mailbox {
         }
         queue.bytes += size;
         let sequence = queue.next();
-        queue.messages.push_back((sequence, message));
+        queue.messages.push_back((sequence, size, message));
         let receiver = queue.receiver.take();
         drop(queue);
         wake(receiver);
@@ -151,6 +154,10 @@ impl Mailbox {
         self.queue.lock().pop(lane)
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.queue.lock().closed
+    }
+
     /// Messages that wait.
     pub(crate) fn len(&self) -> usize {
         self.queue.lock().messages.len()
@@ -173,7 +180,7 @@ impl Queue {
     }
 
     fn pop(&mut self, lane: Lane) -> Option<Received> {
-        let message = self.messages.front().map(|(sequence, _)| *sequence);
+        let message = self.messages.front().map(|(sequence, ..)| *sequence);
         let event = self.events.front().map(|(sequence, _)| *sequence);
         let take_event = match lane {
             Lane::Messages => false,
@@ -188,8 +195,8 @@ impl Queue {
             self.reserved = self.reserved.saturating_sub(1);
             Some(Received::Event(event))
         } else {
-            let (_, message) = self.messages.pop_front()?;
-            self.bytes = self.bytes.saturating_sub(message.size_bytes() as u64);
+            let (_, size, message) = self.messages.pop_front()?;
+            self.bytes = self.bytes.saturating_sub(size);
             Some(Received::Message(message))
         }
     }

@@ -124,8 +124,16 @@ impl ProcessShared {
     }
 
     pub(crate) fn ask_to_end(&self, from: &Pid, within: Duration, reason: Option<Box<str>>) {
-        let deadline = Instant::now() + within;
-        *self.cancel.lock() = Some(Cancel { deadline, reason: reason.clone() });
+        // Nobody can put off the end that somebody else has asked for.
+        let mut within = within;
+        {
+            let mut cancel = self.cancel.lock();
+            let now = Instant::now();
+            if let Some(earlier) = &*cancel {
+                within = within.min(earlier.deadline.saturating_duration_since(now));
+            }
+            *cancel = Some(Cancel { deadline: now + within, reason: reason.clone() });
+        }
         self.signals.fetch_or(SIGNAL_CANCEL, Ordering::Release);
         let at = SystemTime::now();
         self.mailbox.push_event(Event {
@@ -143,6 +151,11 @@ impl ProcessShared {
     pub(crate) fn watch(&self, watcher: Watcher) {
         let exit = match &mut *self.ending.lock() {
             Ending::Alive(watchers) => {
+                // Watchers that ended are swept when the list would grow, so that one long
+                // life watched by many short ones stays small.
+                if watchers.len() == watchers.capacity() {
+                    watchers.retain(|watcher| !watcher.is_gone());
+                }
                 watchers.push(watcher);
                 return;
             }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -35,13 +36,19 @@ type Shard = Mutex<HashMap<u64, Arc<ProcessShared>, BuildHasherDefault<SerialHas
 
 pub(crate) struct Table {
     shards: [Shard; SHARDS],
-    /// Told at each removal, for those who wait until all is quiet.
+    /// Told at removals, for those who wait until all is quiet.
     removed: Notify,
+    /// Whether anyone waits: a removal need not touch `removed` otherwise.
+    awaited: AtomicBool,
 }
 
 impl Table {
     pub(crate) fn new() -> Self {
-        Self { shards: std::array::from_fn(|_| Shard::default()), removed: Notify::new() }
+        Self {
+            shards: std::array::from_fn(|_| Shard::default()),
+            removed: Notify::new(),
+            awaited: AtomicBool::new(false),
+        }
     }
 
     fn shard(&self, serial: u64) -> &Shard {
@@ -61,7 +68,9 @@ impl Table {
     pub(crate) fn remove(&self, serial: u64) {
         let removed = self.shard(serial).lock().remove(&serial);
         drop(removed);
-        self.removed.notify_waiters();
+        if self.awaited.load(SeqCst) {
+            self.removed.notify_waiters();
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -69,14 +78,19 @@ impl Table {
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<ProcessShared>> {
-        let mut all: Vec<_> =
-            self.shards.iter().flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>()).collect();
+        let mut all: Vec<_> = self
+            .shards
+            .iter()
+            .flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>())
+            .collect();
         all.sort_by_key(|process| process.pid.serial());
         all
     }
 
     /// Resolves once no process is left.
     pub(crate) async fn empty(&self) {
+        // Never taken back: who waits once is the node's end.
+        self.awaited.store(true, SeqCst);
         loop {
             let removed = self.removed.notified();
             if self.len() == 0 {

@@ -16,11 +16,11 @@ use std::task::{Context as Poller, Poll};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, Sleep, sleep_until};
-use wippy_model::{Error, Exit, Kind, Limit};
+use wippy_model::{Error, Exit, Kind, Limit, Limits};
 
+use crate::ProcessContext;
 use crate::process::{ProcessShared, SIGNAL_CANCEL, SIGNAL_TERMINATE};
 use crate::unit::Process;
-use crate::{HostSpec, ProcessContext};
 
 type Run = Pin<Box<dyn Future<Output = Exit> + Send>>;
 
@@ -34,38 +34,44 @@ enum Stage {
 pub(crate) struct ProcessTask {
     shared: Arc<ProcessShared>,
     stage: Stage,
-    /// `max_execution_ms`, or what is left of the context's deadline.
+    /// `max_execution_ms`: counted from the first poll.
     execution_max: Option<Duration>,
+    /// By when the work is of no use to whoever asked for it: counted from the spawn.
+    context_deadline: Option<Instant>,
     execution: Option<Pin<Box<Sleep>>>,
     /// Ends a cancelled process that does not obey.
     cancel: Option<Pin<Box<Sleep>>>,
+    /// The largest result, in bytes: watchers keep it for as long as they like.
+    result_bytes_max: u64,
 }
 
 impl ProcessTask {
     pub(crate) fn new(
         shared: Arc<ProcessShared>,
         process: Box<dyn Process>,
-        execution_max: Option<Duration>,
+        limits: &Limits,
     ) -> Self {
-        let context_left = shared
-            .context
-            .deadline()
-            .map(|deadline| deadline.duration_since(SystemTime::now()).unwrap_or_default());
-        let execution_max = match (execution_max, context_left) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        let stage = Stage::Admitted(process);
-        Self { shared, stage, execution_max, execution: None, cancel: None }
+        let context_deadline = shared.context.deadline().map(|deadline| {
+            Instant::now() + deadline.duration_since(SystemTime::now()).unwrap_or_default()
+        });
+        Self {
+            shared,
+            stage: Stage::Admitted(process),
+            execution_max: limits.execution_max,
+            context_deadline,
+            execution: None,
+            cancel: None,
+            result_bytes_max: limits.host_buffer_bytes,
+        }
     }
 
     /// The first poll: the process leaves the host's queue and its clock starts.
     fn begin(&mut self) {
         self.shared.host.first_slice();
-        // A task is dropped without a poll when its scheduler stops; nothing is to be
-        // done then but to make the exit.
+        let own = self.execution_max.map(|max| Instant::now() + max);
+        let first = [own, self.context_deadline].into_iter().flatten().min();
+        self.execution = first.map(|deadline| Box::pin(sleep_until(deadline)));
         if let Stage::Admitted(process) = std::mem::replace(&mut self.stage, Stage::Ended) {
-            self.execution = self.execution_max.map(|max| Box::pin(sleep_until(Instant::now() + max)));
             let context = ProcessContext::new(self.shared.clone());
             let run = catch_unwind(AssertUnwindSafe(|| process.run(context)));
             self.stage = match run {
@@ -105,12 +111,30 @@ impl ProcessTask {
     }
 
     fn out_of_time(&self) -> Exit {
-        let max_ms = self.execution_max.unwrap_or_default().as_millis();
-        let message = format!(
-            "{} did not end within {max_ms} ms (limits.max_execution_ms)",
-            self.shared.entry
-        );
+        let entry = &self.shared.entry;
+        let of_context = self.context_deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let message = match self.execution_max {
+            Some(max) if !of_context => format!(
+                "{entry} did not end within {} ms (limits.max_execution_ms)",
+                max.as_millis()
+            ),
+            _ => format!("{entry} did not end by the deadline of its caller"),
+        };
         Exit::Limit(Limit::Execution, Error::new(Kind::Timeout, message))
+    }
+
+    /// A result is kept by everyone who watches, so its size has a limit.
+    fn bounded(&self, exit: Exit) -> Exit {
+        let Exit::Normal(value) = &exit else { return exit };
+        let bytes = value.size_bytes() as u64;
+        if bytes <= self.result_bytes_max {
+            return exit;
+        }
+        let message = format!(
+            "{}: its result has {bytes} bytes; it may have {} (limits.host_buffer_bytes)",
+            self.shared.entry, self.result_bytes_max
+        );
+        Exit::Limit(Limit::HostBuffer, Error::new(Kind::ResourceExhausted, message))
     }
 
     fn step(&mut self, poller: &mut Poller<'_>) -> Poll<Exit> {
@@ -118,7 +142,6 @@ impl ProcessTask {
             return Poll::Ready(Exit::HostPanic("a process was polled after its end".into()));
         };
         let shared = &*self.shared;
-        let HostSpec { .. } = shared.host.spec;
         let start = shared.host.started.elapsed();
         shared.slice_start_ns.store(start.as_nanos() as u64, Relaxed);
         shared.steps.fetch_add(1, Relaxed);
@@ -136,7 +159,7 @@ impl ProcessTask {
         let stage = std::mem::replace(&mut self.stage, Stage::Ended);
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(stage)));
         let exit = match dropped {
-            Ok(()) => exit,
+            Ok(()) => self.bounded(exit),
             Err(panic) => host_panic(&*panic),
         };
         if let Exit::HostPanic(text) = &exit {
@@ -178,11 +201,8 @@ impl Drop for ProcessTask {
             Stage::Admitted(_) => self.shared.host.first_slice(),
             Stage::Running(_) => {}
         }
-        let exit = if self.shared.signalled(SIGNAL_TERMINATE) {
-            Exit::Terminated
-        } else {
-            Exit::NodeDown
-        };
+        let exit =
+            if self.shared.signalled(SIGNAL_TERMINATE) { Exit::Terminated } else { Exit::NodeDown };
         self.end(exit);
     }
 }

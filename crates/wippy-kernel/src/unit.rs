@@ -61,8 +61,7 @@ pub struct Prepare<'a> {
 pub trait Process: Send {
     /// Runs to the end: makes the instance, advances it, and says how it ended. Dropping
     /// the future frees all that the process holds.
-    fn run(self: Box<Self>, context: ProcessContext)
-    -> Pin<Box<dyn Future<Output = Exit> + Send>>;
+    fn run(self: Box<Self>, context: ProcessContext) -> Pin<Box<dyn Future<Output = Exit> + Send>>;
 }
 
 /// Loads a unit when it is first needed. Runs on a thread that may block.

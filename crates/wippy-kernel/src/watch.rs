@@ -8,8 +8,8 @@ use std::task::{Context as Poller, Poll, ready};
 use tokio::sync::oneshot;
 use wippy_model::{Event, EventKind, Exit, Pid};
 
-use crate::process::ProcessShared;
 use crate::ProcessContext;
+use crate::process::ProcessShared;
 
 /// Who hears of an exit, exactly once.
 #[derive(Debug)]
@@ -48,6 +48,14 @@ impl Watcher {
             }),
             // A receiver that is gone does not want to know.
             Self::Native(NativeWatcher(sender)) => drop(sender.send(exit.clone())),
+        }
+    }
+
+    /// Whether nobody is left to tell.
+    pub(crate) fn is_gone(&self) -> bool {
+        match self {
+            Self::Process(watcher) => watcher.shared().mailbox.is_closed(),
+            Self::Native(NativeWatcher(sender)) => sender.is_closed(),
         }
     }
 

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
-use wippy_model::{EntryId, Error, Result};
+use wippy_model::{EntryId, Error, Result, Value};
 
 use crate::cache::{Cache, Key, hex};
 use crate::encode::{self, Form};
@@ -43,11 +43,15 @@ pub(crate) struct Binary {
     loaded: Mutex<HashMap<EngineKind, Code>>,
 }
 
+/// A binary that is being loaded or has been: whoever comes second waits for the first. A
+/// failure is not kept, because the next entry has a name of its own to blame.
+type Slot = Arc<Mutex<Option<Arc<Binary>>>>;
+
 /// Every binary that has been loaded, by what it was compiled from.
 pub(crate) struct Binaries {
     cache: Cache,
     bytes_max: u64,
-    known: Mutex<HashMap<Key, Arc<OnceLock<Result<Arc<Binary>, String>>>>>,
+    known: Mutex<HashMap<Key, Slot>>,
     progress: Option<ProgressSink>,
 }
 
@@ -66,8 +70,13 @@ impl Binaries {
         let compiler = engines.get(compiler(Class::Plain))?;
         let key = key(&sha256, spec.wit.as_deref(), &compiler.engine);
         let slot = self.known.lock().entry(key).or_default().clone();
-        let binary = slot.get_or_init(|| self.find_or_compile(spec, &bytes, sha256, key, engines));
-        binary.clone().map_err(|text| Error::invalid(format!("{id}: {text}")))
+        let mut slot = slot.lock();
+        if let Some(binary) = &*slot {
+            return Ok(binary.clone());
+        }
+        let binary = self.find_or_compile(spec, &bytes, sha256, key, engines)?;
+        *slot = Some(binary.clone());
+        Ok(binary)
     }
 
     fn read(&self, spec: &WasmSpec) -> Result<Arc<[u8]>> {
@@ -94,7 +103,7 @@ impl Binaries {
         sha256: [u8; 32],
         key: Key,
         engines: &Engines,
-    ) -> Result<Arc<Binary>, String> {
+    ) -> Result<Arc<Binary>> {
         let binary = |class, module, artifact| {
             Arc::new(Binary {
                 class,
@@ -177,10 +186,8 @@ fn component_of(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
         }
     }
     // Where there is no /proc the artifact is read and not mapped.
-    let mut bytes = Vec::new();
-    let mut file = file.try_clone()?;
-    std::io::Seek::rewind(&mut file)?;
-    std::io::Read::read_to_end(&mut file, &mut bytes)?;
+    let mut bytes = vec![0; usize::try_from(file.metadata()?.len())?];
+    std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, 0)?;
     unsafe { Component::deserialize(engine, bytes) }
 }
 
@@ -205,7 +212,8 @@ fn check_hash(
         "{id}: the hash of {} does not match: the entry says sha256:{digits}, the file has \
          sha256:{actual}; if you trust the file, `wippy hash --write` fills it in",
         source.name()
-    )))
+    ))
+    .with_details(Value::map([("field", Value::from("hash"))])))
 }
 
 fn key(sha256: &[u8; 32], wit: Option<&str>, engine: &Engine) -> Key {
@@ -231,48 +239,58 @@ fn key(sha256: &[u8; 32], wit: Option<&str>, engine: &Engine) -> Key {
 
 type Compiled = (Class, bool, Vec<u8>);
 
-fn compile(spec: &WasmSpec, bytes: &[u8], engines: &Engines) -> Result<Compiled, String> {
+fn compile(spec: &WasmSpec, bytes: &[u8], engines: &Engines) -> Result<Compiled> {
     let name = spec.source.name();
-    let form = encode::form(bytes)
-        .map_err(|error| invalid(name, &error))?;
+    let wrong_wit = |text: String| {
+        let field = Value::map([("field", Value::from("wit"))]);
+        Error::invalid(format!("{}: {text}", spec.id)).with_details(field)
+    };
+    let form = encode::form(bytes).map_err(|error| invalid(spec, &error))?;
     let encoded;
     let component = match (form, spec.wit.as_deref()) {
         (Form::Component, Some(_)) => {
-            return Err(format!(
+            return Err(wrong_wit(format!(
                 "{name} is a component and says its own types: remove the entry's wit, which \
                  is for core modules"
-            ));
+            )));
         }
         (Form::Component, None) => bytes,
         (Form::Module, None) => {
             let engine = plain(engines)?;
-            let artifact = engine
-                .precompile_module(bytes)
-                .map_err(|error| invalid(name, &error))?;
+            let artifact =
+                engine.precompile_module(bytes).map_err(|error| invalid(spec, &error))?;
             return Ok((Class::Plain, true, artifact));
         }
         (Form::Typed | Form::Module, wit) => {
-            encoded = encode::component(bytes, wit)
-                .map_err(|error| format!("{name} cannot be made a component: {}", one_line(&error)))?;
+            encoded = encode::component(bytes, wit).map_err(|error| {
+                let text = one_line(&error);
+                wrong_wit(format!("{name} cannot be made a component: {text}"))
+            })?;
             &encoded
         }
     };
     // Validation comes before compilation, so the wrong class costs next to nothing.
-    let plain = plain(engines)?.precompile_component(component);
-    let error = match plain {
-        Ok(artifact) => return Ok((Class::Plain, false, artifact)),
-        Err(error) => error,
+    let plain = match encode::imports_wasi_0_3(component) {
+        true => None,
+        false => Some(plain(engines)?.precompile_component(component)),
     };
-    let concurrent = engines.get(compiler(Class::Concurrent)).map_err(|error| error.to_string())?;
-    match concurrent.engine.precompile_component(component) {
-        Ok(artifact) => Ok((Class::Concurrent, false, artifact)),
-        Err(_) => Err(invalid(name, &error)),
+    if let Some(Ok(artifact)) = plain {
+        return Ok((Class::Plain, false, artifact));
+    }
+    let concurrent = engines.get(compiler(Class::Concurrent))?;
+    match (concurrent.engine.precompile_component(component), plain) {
+        (Ok(artifact), _) => Ok((Class::Concurrent, false, artifact)),
+        (Err(_), Some(Err(error))) | (Err(error), _) => Err(invalid(spec, &error)),
     }
 }
 
-fn invalid(name: &str, error: &dyn fmt::Display) -> String {
-    let next = "build it again, then `wippy hash --write`";
-    format!("{name} is no valid WebAssembly: {}; {next}", one_line(error))
+fn invalid(spec: &WasmSpec, error: &dyn fmt::Display) -> Error {
+    Error::invalid(format!(
+        "{}: {} is no valid WebAssembly: {}; build it again, then `wippy hash --write`",
+        spec.id,
+        spec.source.name(),
+        one_line(error)
+    ))
 }
 
 /// The tools' errors lay out bytes and sources over several lines.
@@ -281,9 +299,8 @@ fn one_line(error: &dyn fmt::Display) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn plain(engines: &Engines) -> Result<Engine, String> {
-    let engine = engines.get(compiler(Class::Plain)).map_err(|error| error.to_string())?;
-    Ok(engine.engine.clone())
+fn plain(engines: &Engines) -> Result<Engine> {
+    Ok(engines.get(compiler(Class::Plain))?.engine.clone())
 }
 
 /// Reports a compilation from its start to its drop.

@@ -11,9 +11,16 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+/// What all artifacts together may take on disk; the oldest go first.
+const CACHE_BYTES_MAX: u64 = 4 << 30;
+
+/// When a file that is still half written has no writer any more.
+const HALF_WRITTEN_AGE: Duration = Duration::from_secs(3600);
 
 /// Names one compilation: source bytes, WIT, adapter, engine version and settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,7 +84,8 @@ impl Cache {
         let kept = serde_json::to_vec(&record).map_err(io::Error::from).and_then(|record| {
             // The record last: it vouches for the artifact.
             replace(directory, &format!("{key}.cwasm"), artifact)?;
-            replace(directory, &format!("{key}.json"), &record)
+            replace(directory, &format!("{key}.json"), &record)?;
+            sweep(directory)
         });
         if let Err(error) = kept {
             tracing::warn!("compiled code is not kept: {}: {error}", directory.display());
@@ -142,6 +150,37 @@ fn owned(path: &Path) -> io::Result<File> {
 
 fn user() -> u32 {
     rustix::process::geteuid().as_raw()
+}
+
+/// Removes what a program that was killed left half written, and the artifacts used
+/// longest ago while all together are past [`CACHE_BYTES_MAX`]. A file that is mapped goes on
+/// to be usable without its name.
+fn sweep(directory: &Path) -> io::Result<()> {
+    let mut artifacts = Vec::new();
+    let mut bytes = 0;
+    for file in fs::read_dir(directory)?.flatten() {
+        let (path, Ok(metadata)) = (file.path(), file.metadata()) else { continue };
+        let age = metadata.modified().ok().and_then(|at| at.elapsed().ok()).unwrap_or_default();
+        let name = file.file_name();
+        let name = name.to_string_lossy();
+        if (name.starts_with(".new-") || name.starts_with(".probe-")) && age > HALF_WRITTEN_AGE {
+            fs::remove_file(&path)?;
+        } else if name.ends_with(".cwasm") {
+            bytes += metadata.len();
+            artifacts.push((age, metadata.len(), path));
+        }
+    }
+    artifacts.sort_by(|a, b| b.0.cmp(&a.0));
+    for (_, len, path) in artifacts {
+        if bytes <= CACHE_BYTES_MAX {
+            break;
+        }
+        bytes -= len;
+        // The record first: it vouches for the artifact.
+        fs::remove_file(path.with_extension("json"))?;
+        fs::remove_file(path)?;
+    }
+    Ok(())
 }
 
 fn replace(directory: &Path, name: &str, content: &[u8]) -> io::Result<()> {

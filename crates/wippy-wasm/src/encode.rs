@@ -5,7 +5,7 @@ use wasmparser::{Encoding, Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use crate::link::PREVIEW1;
+use crate::link::{PREVIEW1, is_wasi_0_3};
 
 /// What a binary is, told from its first bytes and its sections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,11 +102,31 @@ fn world(body: &str) -> String {
 
 fn imports_preview1(module: &[u8]) -> bool {
     Parser::new(0).parse_all(module).any(|payload| match payload {
-        Ok(Payload::ImportSection(imports)) => {
-            imports.into_imports().any(|import| import.is_ok_and(|import| import.module == PREVIEW1))
-        }
+        Ok(Payload::ImportSection(imports)) => imports
+            .into_imports()
+            .any(|import| import.is_ok_and(|import| import.module == PREVIEW1)),
         _ => false,
     })
+}
+
+/// Whether a component imports an interface of WASI 0.3.
+pub(crate) fn imports_wasi_0_3(component: &[u8]) -> bool {
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(component) {
+        match payload {
+            Ok(Payload::ModuleSection { .. } | Payload::ComponentSection { .. }) => depth += 1,
+            Ok(Payload::End(_)) => depth = depth.saturating_sub(1),
+            Ok(Payload::ComponentImportSection(imports)) if depth == 0 => {
+                let mut names = imports.into_iter().filter_map(Result::ok);
+                if names.any(|import| is_wasi_0_3(import.name.name)) {
+                    return true;
+                }
+            }
+            Err(_) => return false,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// What the adapter contributes to a compiled artifact: part of the cache key.

@@ -24,6 +24,12 @@ pub(crate) const POOL_PROCESSES: u32 = 1_000;
 /// component made from one preview1 module has four core instances and two tables.
 const POOL_INSTANCES_EACH: u32 = 4;
 const POOL_TABLES_EACH: u32 = 2;
+const POOL_STACKS_FACTOR: u32 = 3;
+
+/// What fits the pool's places. A guest that is larger is allocated on demand.
+const POOL_TABLE_ELEMENTS: usize = 20_000;
+const POOL_PER_MODULE_MAX: u32 = 4;
+const POOL_INSTANCE_BYTES: usize = 1 << 20;
 
 /// Bytes of a memory or table that stay with their slot when a process ends: above it a
 /// spawn pays for page faults and an munmap, which also hinder other threads.
@@ -113,7 +119,7 @@ fn config(kind: EngineKind) -> Config {
         .concurrency_support(kind.class == Class::Concurrent)
         .epoch_interruption(true)
         .max_wasm_stack(kind.stack_bytes)
-        .async_stack_size(kind.stack_bytes + HOST_STACK_BYTES)
+        .async_stack_size(kind.stack_bytes.saturating_add(HOST_STACK_BYTES))
         .memory_reservation(MEMORY_RESERVATION_BYTES)
         // Source lines are read from the binary when somebody reads a backtrace; artifacts
         // stay small and a trap stays cheap.
@@ -124,9 +130,15 @@ fn config(kind: EngineKind) -> Config {
             .total_core_instances(POOL_PROCESSES * POOL_INSTANCES_EACH)
             .total_memories(POOL_PROCESSES)
             .total_tables(POOL_PROCESSES * POOL_TABLES_EACH)
-            .total_stacks(POOL_PROCESSES)
+            // Guests without a memory take none of its places but need a stack each.
+            .total_stacks(POOL_PROCESSES * POOL_STACKS_FACTOR)
             .total_gc_heaps(POOL_PROCESSES)
             .max_memory_size(MEMORY_RESERVATION_BYTES as usize)
+            .table_elements(POOL_TABLE_ELEMENTS)
+            .max_tables_per_module(POOL_PER_MODULE_MAX)
+            .max_memories_per_module(POOL_PER_MODULE_MAX)
+            .max_core_instance_size(POOL_INSTANCE_BYTES)
+            .max_component_instance_size(POOL_INSTANCE_BYTES)
             .max_unused_warm_slots(POOL_PROCESSES)
             .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
             .table_keep_resident(KEEP_RESIDENT_BYTES)

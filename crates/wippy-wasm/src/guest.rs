@@ -59,8 +59,8 @@ impl Guest {
         }
     }
 
-    /// Opens the mounts now, where there are any: what is wrong with one is a
-    /// configuration error and must not wait for the guest's first call.
+    /// Hands the mounts over, where there are any. Their directories are open since the
+    /// entry was loaded, so this fails only where handles run out.
     pub(crate) fn open_mounts(&mut self, component: bool) -> Result<()> {
         if self.config.mounts.is_empty() {
             return Ok(());
@@ -68,12 +68,12 @@ impl Guest {
         let mut builder = self.builder();
         for mount in &self.config.mounts {
             let perms = if mount.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
-            builder.preopened_dir(&mount.directory, &mount.guest, perms).map_err(
+            builder.preopened_dir(mount.volume.handle_path(), &mount.guest, perms).map_err(
                 |error| {
                     Error::not_found(format!(
                         "{}: cannot mount {} at {}: {error:#}",
                         self.config.id,
-                        mount.directory.display(),
+                        mount.volume.directory().display(),
                         mount.guest
                     ))
                 },
@@ -85,6 +85,11 @@ impl Guest {
             self.wasi1 = Some(builder.build_p1());
         }
         Ok(())
+    }
+
+    /// Forgets what an instantiation that failed has counted.
+    pub(crate) fn reset_limiter(&mut self) {
+        self.limiter = Limiter::new(&self.config.limits, self.process.clone());
     }
 
     /// The limits of its entry.
@@ -162,8 +167,7 @@ impl WasiHttpHooks for HttpHooks {
             if !granted {
                 return Err(HttpError::HttpRequestDenied);
             }
-            let (response, io) =
-                wasmtime_wasi_http::default_send_request(request, options).await?;
+            let (response, io) = wasmtime_wasi_http::default_send_request(request, options).await?;
             let response = response.map(http_body_util::BodyExt::boxed_unsync);
             Ok((response, Box::new(io) as Box<dyn Future<Output = _> + Send>))
         })

@@ -140,7 +140,8 @@ impl Inspection {
                 WorldItem::Interface { id, .. } => {
                     let Some(interface) = resolve.interfaces.get(*id) else { continue };
                     let name = world_name(&resolve, key);
-                    let plain = interface.functions.values().filter(|f| f.kind.resource().is_none());
+                    let plain =
+                        interface.functions.values().filter(|f| f.kind.resource().is_none());
                     self.exports.extend(plain.map(|f| types::export(&resolve, Some(&name), f)));
                 }
                 WorldItem::Type { .. } => {}
@@ -149,9 +150,10 @@ impl Inspection {
         for (key, item) in &world.imports {
             let has_functions = match item {
                 WorldItem::Function(_) => true,
-                WorldItem::Interface { id, .. } => {
-                    resolve.interfaces.get(*id).is_some_and(|interface| !interface.functions.is_empty())
-                }
+                WorldItem::Interface { id, .. } => resolve
+                    .interfaces
+                    .get(*id)
+                    .is_some_and(|interface| !interface.functions.is_empty()),
                 WorldItem::Type { .. } => false,
             };
             if has_functions {
@@ -217,7 +219,9 @@ impl Inspection {
                 .and_then(|ty| types.get(*ty as usize))
                 .map(|ty| &ty.composite_type.inner);
             let signature = match ty {
-                Some(CompositeInnerType::Func(ty)) => core_signature(name, ty.params(), ty.results()),
+                Some(CompositeInnerType::Func(ty)) => {
+                    core_signature(name, ty.params(), ty.results())
+                }
                 _ => (*name).to_owned(),
             };
             self.exports.push(Export { name: (*name).to_owned(), signature });
@@ -234,9 +238,8 @@ impl Inspection {
 }
 
 fn core_signature(name: &str, params: &[ValType], results: &[ValType]) -> String {
-    let list = |types: &[ValType]| {
-        types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-    };
+    let list =
+        |types: &[ValType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let arrow = if results.is_empty() { "" } else { " -> " };
     format!("{name}: ({}){arrow}{}", list(params), list(results))
 }

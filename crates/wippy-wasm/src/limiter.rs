@@ -7,7 +7,8 @@ use wippy_model::{Limit, Limits};
 /// Counts all memories and all tables of a process together.
 ///
 /// A refused growth answers -1 in the guest, as WebAssembly has it; `refused` remembers
-/// which limit it was, so that the trap that usually follows is reported as what it is.
+/// which limit it was, so that the trap that usually follows is reported as what it is. A
+/// growth that succeeds afterwards shows that the guest coped.
 pub(crate) struct Limiter {
     process: ProcessContext,
     memory_bytes: u64,
@@ -37,13 +38,20 @@ impl ResourceLimiter for Limiter {
         &mut self,
         current: usize,
         desired: usize,
-        _: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let total = self.memory_bytes + (desired.saturating_sub(current)) as u64;
+        // wasmtime asks before it looks at the memory's own maximum, which is no limit of
+        // ours: counting such a growth would count what never happens.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let more = desired.saturating_sub(current) as u64;
+        let total = self.memory_bytes.saturating_add(more);
         if total > self.memory_bytes_max {
             self.refused = Some(Limit::Memory);
             return Ok(false);
         }
+        self.refused = None;
         self.memory_bytes = total;
         self.process.set_memory_bytes(total);
         Ok(true)
@@ -53,13 +61,18 @@ impl ResourceLimiter for Limiter {
         &mut self,
         current: usize,
         desired: usize,
-        _: Option<usize>,
+        maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let total = self.table_elements + (desired.saturating_sub(current)) as u64;
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let more = desired.saturating_sub(current) as u64;
+        let total = self.table_elements.saturating_add(more);
         if total > self.table_elements_max {
             self.refused = Some(Limit::Table);
             return Ok(false);
         }
+        self.refused = None;
         self.table_elements = total;
         Ok(true)
     }

@@ -68,10 +68,11 @@ impl ModuleLines {
         if !absolute.contains(&offset) {
             return None;
         }
-        let section = |id: gimli::SectionId| -> Result<EndianSlice<'_, LittleEndian>, gimli::Error> {
-            let range = self.sections.get(id.name()).cloned().unwrap_or(0..0);
-            Ok(EndianSlice::new(self.bytes.get(range).unwrap_or_default(), LittleEndian))
-        };
+        let section =
+            |id: gimli::SectionId| -> Result<EndianSlice<'_, LittleEndian>, gimli::Error> {
+                let range = self.sections.get(id.name()).cloned().unwrap_or(0..0);
+                Ok(EndianSlice::new(self.bytes.get(range).unwrap_or_default(), LittleEndian))
+            };
         let dwarf = gimli::Dwarf::load(section).ok()?;
         let context = addr2line::Context::from_dwarf(dwarf).ok()?;
         let location = context.find_location((body.start + in_function) as u64).ok()??;

@@ -1,41 +1,63 @@
 //! Linking: everything real once for each engine, and a trap with a clear text for what
 //! no grant names.
 
-use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::types::{ComponentFunc, ComponentItem};
+use wasmtime::component::{Component, Linker, LinkerInstance};
 use wasmtime::{Engine, ExternType, Module};
 use wippy_model::EntryId;
 
 use crate::engine::Class;
 use crate::guest::Guest;
 
-/// The packages that [`components`] links, whatever their version.
-const LINKED: [&str; 7] = [
-    "wasi:cli/",
-    "wasi:clocks/",
-    "wasi:filesystem/",
-    "wasi:http/",
-    "wasi:io/",
-    "wasi:random/",
-    "wasi:sockets/",
+/// The interfaces of WASI 0.2 that [`components`] links, at any 0.2 version.
+const WASI_0_2: [&str; 30] = [
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:http/outgoing-handler",
+    "wasi:http/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+    "wasi:sockets/instance-network",
+    "wasi:sockets/ip-name-lookup",
+    "wasi:sockets/network",
+    "wasi:sockets/tcp",
+    "wasi:sockets/tcp-create-socket",
+    "wasi:sockets/udp",
+    "wasi:sockets/udp-create-socket",
+    "wasi:sockets/types",
 ];
 
 /// The module of preview1's functions.
 pub(crate) const PREVIEW1: &str = "wasi_snapshot_preview1";
 
 /// A guest called what its entry does not grant.
-#[derive(Debug, thiserror::Error)]
-#[error("{entry} called {import}, {}", if *known {
-    format!("which it is not granted: add it to the entry's imports: [{import}]")
-} else {
-    "which nothing here provides: `wippy inspect` lists what a binary imports".to_owned()
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{entry} called {import}, {}", match grant {
+    Some(grant) => format!("which it is not granted: add imports: [{grant}] to the entry"),
+    None => "which nothing here provides: `wippy inspect` lists what a binary imports".to_owned(),
 })]
 pub(crate) struct Ungranted {
     pub(crate) entry: EntryId,
     /// The interface, and the function after a `#`.
     pub(crate) import: String,
-    /// Whether a grant of that name exists.
-    pub(crate) known: bool,
+    /// The name in `imports` that would grant it, if one would.
+    pub(crate) grant: Option<&'static str>,
 }
 
 /// All of WASI for components. What needs a grant is denied by the guest's own context.
@@ -54,7 +76,27 @@ pub(crate) fn components(engine: &Engine, class: Class) -> wasmtime::Result<Link
 pub(crate) fn modules(engine: &Engine) -> wasmtime::Result<wasmtime::Linker<Guest>> {
     let mut linker = wasmtime::Linker::new(engine);
     wasmtime_wasi::p1::add_to_linker_async(&mut linker, Guest::wasi1)?;
+    // wasmtime's own refuses codes of 126 and more, and programs do exit with 255.
+    linker.allow_shadowing(true);
+    linker.func_wrap(PREVIEW1, "proc_exit", |code: i32| -> wasmtime::Result<()> {
+        Err(wasmtime_wasi::I32Exit(code).into())
+    })?;
+    linker.allow_shadowing(false);
     Ok(linker)
+}
+
+/// Whether an import is of WASI 0.3, which takes an engine with concurrency.
+pub(crate) fn is_wasi_0_3(import: &str) -> bool {
+    import.starts_with("wasi:") && import.contains("@0.3")
+}
+
+fn is_linked(import: &str) -> bool {
+    match import.split_once('@') {
+        // A version that is compatible with the linked one is found by the linker itself;
+        // a definition of the exact name would hide it.
+        Some((interface, version)) if version.starts_with("0.2.") => WASI_0_2.contains(&interface),
+        _ => is_wasi_0_3(import),
+    }
 }
 
 /// The engine's linker, and traps for the imports it does not have.
@@ -65,33 +107,29 @@ pub(crate) fn with_traps(
 ) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = linker.clone();
     let engine = component.engine().clone();
+    // A resource that one import takes from another (`use wasi:io/poll.{pollable}`) must not
+    // be defined a second time.
+    let mut resources = Vec::new();
     for (name, item) in component.component_type().imports(&engine) {
-        // A version that is compatible with the linked one is found by the linker itself;
-        // a definition of the exact name would hide it.
-        if LINKED.iter().any(|package| name.starts_with(package)) {
-            continue;
-        }
-        let trap = |function: &str| {
-            let import = if function.is_empty() { name.to_owned() } else { format!("{name}#{function}") };
-            tracing::debug!(entry = %entry, import, "no grant provides it: a call traps");
-            Ungranted { entry: entry.clone(), known: is_known(name), import }
-        };
+        let linked = is_linked(name);
         match item.ty {
-            ComponentItem::ComponentFunc(_) => {
-                let error = trap("");
-                linker.root().func_new(name, move |_, _, _, _| Err(again(&error)))?;
+            ComponentItem::ComponentFunc(ty) if !linked => {
+                trap(&mut linker.root(), name, &ty, ungranted(entry, name, ""))?;
             }
             ComponentItem::ComponentInstance(instance) => {
-                let mut target = linker.instance(name)?;
                 for (function, item) in instance.exports(&engine) {
                     match item.ty {
-                        ComponentItem::ComponentFunc(_) => {
-                            let error = trap(function);
-                            target.func_new(function, move |_, _, _, _| Err(again(&error)))?;
+                        ComponentItem::Resource(ty) if resources.contains(&ty) => {}
+                        ComponentItem::Resource(ty) => {
+                            resources.push(ty);
+                            if !linked {
+                                let ty = wasmtime::component::ResourceType::host::<()>();
+                                linker.instance(name)?.resource(function, ty, |_, _| Ok(()))?;
+                            }
                         }
-                        ComponentItem::Resource(_) => {
-                            let ty = wasmtime::component::ResourceType::host::<()>();
-                            target.resource(function, ty, |_, _| Ok(()))?;
+                        ComponentItem::ComponentFunc(ty) if !linked => {
+                            let error = ungranted(entry, name, function);
+                            trap(&mut linker.instance(name)?, function, &ty, error)?;
                         }
                         _ => {}
                     }
@@ -101,6 +139,30 @@ pub(crate) fn with_traps(
         }
     }
     Ok(linker)
+}
+
+fn ungranted(entry: &EntryId, interface: &str, function: &str) -> Ungranted {
+    let import =
+        if function.is_empty() { interface.to_owned() } else { format!("{interface}#{function}") };
+    tracing::debug!(entry = %entry, import, "no grant provides it: a call traps");
+    Ungranted { entry: entry.clone(), grant: grant_of(interface), import }
+}
+
+/// Defines a function that traps; an `async` one must be defined as such.
+fn trap(
+    instance: &mut LinkerInstance<'_, Guest>,
+    name: &str,
+    ty: &ComponentFunc,
+    error: Ungranted,
+) -> wasmtime::Result<()> {
+    if ty.async_() {
+        instance.func_new_concurrent(name, move |_, _, _, _| {
+            let error = error.clone();
+            Box::pin(async move { Err(error.into()) })
+        })
+    } else {
+        instance.func_new(name, move |_, _, _, _| Err(error.clone().into()))
+    }
 }
 
 /// The same for a core module.
@@ -116,24 +178,20 @@ pub(crate) fn module_with_traps(
             continue;
         }
         if let ExternType::Func(ty) = import.ty() {
-            let error = Ungranted {
-                entry: entry.clone(),
-                import: format!("{from}#{name}"),
-                known: false,
-            };
-            linker.func_new(from, name, ty, move |_, _, _| Err(again(&error)))?;
+            let error =
+                Ungranted { entry: entry.clone(), import: format!("{from}#{name}"), grant: None };
+            linker.func_new(from, name, ty, move |_, _, _| Err(error.clone().into()))?;
         }
     }
     Ok(linker)
 }
 
-fn is_known(import: &str) -> bool {
-    ["wippy:runtime/funcs", "wippy:actor/process", "wippy:process/"]
-        .iter()
-        .any(|known| import.starts_with(known))
-}
-
-fn again(error: &Ungranted) -> wasmtime::Error {
-    let Ungranted { entry, import, known } = error;
-    Ungranted { entry: entry.clone(), import: import.clone(), known: *known }.into()
+fn grant_of(import: &str) -> Option<&'static str> {
+    [
+        ("wippy:runtime/funcs", "funcs"),
+        ("wippy:actor/process", "wippy:actor"),
+        ("wippy:process/", "wippy:process"),
+    ]
+    .into_iter()
+    .find_map(|(interface, grant)| import.starts_with(interface).then_some(grant))
 }

@@ -3,7 +3,7 @@
 use wasmtime::component::Component;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::{ExternType, FuncType, Module};
-use wippy_model::{EntryId, Error, Result};
+use wippy_model::{EntryId, Error, Result, Value};
 
 use crate::value::Signature;
 
@@ -89,7 +89,8 @@ pub(crate) fn find(
     };
     let matching: Vec<usize> =
         all.iter().enumerate().filter(|(_, export)| wanted(export)).map(|(at, _)| at).collect();
-    let root = matching.iter().copied().find(|at| all.get(*at).is_some_and(|e| e.interface.is_none()));
+    let root =
+        matching.iter().copied().find(|at| all.get(*at).is_some_and(|e| e.interface.is_none()));
     let chosen = match (root, matching.as_slice(), method, all.len()) {
         (Some(root), ..) => Some(root),
         (None, [only], ..) => Some(*only),
@@ -151,6 +152,7 @@ fn not_found(
         None => format!("{id}: {name} has no single export to run: name one as method"),
     };
     Error::not_found(format!("{text}; it exports: {listed}"))
+        .with_details(Value::map([("field", Value::from("method"))]))
 }
 
 fn list(names: impl Iterator<Item = String>) -> String {

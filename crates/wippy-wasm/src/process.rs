@@ -17,6 +17,7 @@ use crate::value::{Prepared, Returned};
 /// An admitted process with its arguments lowered.
 pub(crate) struct WasmProcess {
     pub(crate) unit: Arc<WasmUnit>,
+    pub(crate) ready: Arc<Ready>,
     pub(crate) call: Call,
     /// The arguments of a command, as text.
     pub(crate) arguments: Vec<String>,
@@ -31,15 +32,10 @@ pub(crate) enum Call {
 impl Process for WasmProcess {
     fn run(self: Box<Self>, context: ProcessContext) -> Pin<Box<dyn Future<Output = Exit> + Send>> {
         Box::pin(async move {
-            let kind = self.unit.engine_kind(context.host());
-            let ready = match self.unit.ready(kind) {
-                Ok(ready) => ready,
-                Err(error) => return Exit::Config(error),
-            };
-            let ticking = ready.clone();
-            let mut life = pin!(self.live(context, ready));
+            let ready = self.ready.clone();
+            let mut life = pin!(self.live(context));
             poll_fn(|poller| {
-                ticking.engine.ticker.guest_runs();
+                let _running = ready.engine.ticker.guest_runs();
                 life.as_mut().poll(poller)
             })
             .await
@@ -48,53 +44,77 @@ impl Process for WasmProcess {
 }
 
 impl WasmProcess {
-    async fn live(self, context: ProcessContext, ready: Arc<Ready>) -> Exit {
-        let Self { unit, call, arguments } = self;
+    async fn live(self, context: ProcessContext) -> Exit {
+        let Self { unit, ready, call, arguments } = self;
         let mut guest = Guest::new(context, unit.config.clone(), arguments);
         let component = matches!(ready.code, ReadyCode::Component { .. });
         if let Err(error) = guest.open_mounts(component) {
             return Exit::Config(error);
         }
         let mut store = store(&ready, guest);
-        let ended = match (&ready.code, call) {
-            (ReadyCode::Component { pre, export }, Call::Component(args)) => {
-                let instance = match pre.instantiate_async(&mut store).await {
-                    Err(error) if error.is::<PoolConcurrencyLimitError>() => {
-                        return overflow(unit, store, args).await;
-                    }
-                    instance => instance,
-                };
-                match instance {
-                    Ok(instance) => call_component(&unit, &mut store, instance, export, args).await,
-                    Err(error) => Err(error),
-                }
+        let instance = match instantiate(&ready, &mut store).await {
+            Err(error) if error.is::<PoolConcurrencyLimitError>() => {
+                return Box::pin(overflow(unit, store, call)).await;
             }
-            (ReadyCode::Module { pre }, Call::Core(args)) => {
-                call_module(&unit, &mut store, pre, &args).await
-            }
-            _ => Err(wasmtime::Error::msg("the arguments are of another method")),
+            instance => instance,
+        };
+        let ended = match instance {
+            Ok(instance) => call_method(&unit, &mut store, &ready.code, instance, call).await,
+            Err(error) => Err(error),
         };
         ended.unwrap_or_else(|error| trap::exit(error, store.data(), &unit.binary))
     }
 }
 
 /// The pool is full: the process is allocated on demand.
-async fn overflow(unit: Arc<WasmUnit>, store: Store<Guest>, args: Prepared) -> Exit {
-    let guest = store.into_data();
-    let kind = unit.engine_kind(guest.process.host());
-    let ready = match unit.overflow(kind) {
+async fn overflow(unit: Arc<WasmUnit>, store: Store<Guest>, call: Call) -> Exit {
+    let mut guest = store.into_data();
+    guest.reset_limiter();
+    let ready = match unit.overflow(unit.engine_kind(guest.process.host())) {
         Ok(ready) => ready,
         Err(error) => return Exit::Config(error),
     };
     let mut store = self::store(&ready, guest);
-    let ReadyCode::Component { pre, export } = &ready.code else {
-        return Exit::Config(Error::internal("a component became a module"));
-    };
-    let ended = match pre.instantiate_async(&mut store).await {
-        Ok(instance) => call_component(&unit, &mut store, instance, export, args).await,
+    let ended = match instantiate(&ready, &mut store).await {
+        Ok(instance) => call_method(&unit, &mut store, &ready.code, instance, call).await,
         Err(error) => Err(error),
     };
     ended.unwrap_or_else(|error| trap::exit(error, store.data(), &unit.binary))
+}
+
+/// An instance, before its method is called.
+enum Instance {
+    Component(wasmtime::component::Instance),
+    Module(wasmtime::Instance),
+}
+
+async fn instantiate(ready: &Ready, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
+    match &ready.code {
+        ReadyCode::Component { pre, .. } => {
+            pre.instantiate_async(store).await.map(Instance::Component)
+        }
+        ReadyCode::Module { pre } => pre.instantiate_async(store).await.map(Instance::Module),
+    }
+}
+
+async fn call_method(
+    unit: &WasmUnit,
+    store: &mut Store<Guest>,
+    code: &ReadyCode,
+    instance: Instance,
+    call: Call,
+) -> wasmtime::Result<Exit> {
+    match (instance, code, call) {
+        (
+            Instance::Component(instance),
+            ReadyCode::Component { export, .. },
+            Call::Component(args),
+        ) => call_component(unit, store, instance, export, args).await,
+        (Instance::Module(instance), _, Call::Core(args)) => {
+            call_module(unit, store, instance, &args).await
+        }
+        _ => Err(wasmtime::Error::msg("the arguments are of another method")),
+    }
 }
 
 /// A store that is limited and preempted: at each epoch a guest that has used up its
@@ -150,10 +170,9 @@ async fn call_component(
 async fn call_module(
     unit: &WasmUnit,
     store: &mut Store<Guest>,
-    pre: &wasmtime::InstancePre<Guest>,
+    instance: wasmtime::Instance,
     args: &[Val],
 ) -> wasmtime::Result<Exit> {
-    let instance = pre.instantiate_async(&mut *store).await?;
     let function = |store: &mut Store<Guest>, name: &str| {
         instance
             .get_func(store, name)
@@ -196,10 +215,8 @@ fn failure(unit: &WasmUnit, value: Value) -> Error {
         (other, None) => other.to_json().to_string(),
     };
     let retryable = field("retryable").cloned();
-    let error = Error::new(
-        kind.unwrap_or(Kind::Internal),
-        format!("{} failed: {message}", unit.config.id),
-    );
+    let error =
+        Error::new(kind.unwrap_or(Kind::Internal), format!("{} failed: {message}", unit.config.id));
     let error = match retryable {
         Some(Value::Bool(retryable)) => error.with_retryable(retryable),
         _ => error,

@@ -1,6 +1,5 @@
 //! What an entry says of a WebAssembly unit, in the words of this crate.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use wippy_host::Volume;
@@ -80,7 +79,7 @@ pub struct EnvVar {
 #[derive(Debug, Clone)]
 pub struct Mount {
     /// The directory on the host.
-    pub directory: PathBuf,
+    pub volume: Arc<Volume>,
     /// Where the guest sees it.
     pub guest: String,
     /// Whether every write is refused.

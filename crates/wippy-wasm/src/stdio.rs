@@ -4,16 +4,18 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as Poller, Poll};
+use std::task::{Context as Poller, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 use wippy_host::{GuestLog, Stream, Terminal};
 
-/// What one write may take at once.
+/// What one write to the log may take at once.
 const WRITE_BYTES_MAX: usize = 1 << 20;
 
 /// Where a guest's output goes.
@@ -30,26 +32,32 @@ pub(crate) struct Input(pub(crate) Arc<Terminal>);
 impl Output {
     fn write_now(&self, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Self::Terminal(terminal, Stream::Stdout) => terminal.write_stdout(bytes),
-            Self::Terminal(terminal, Stream::Stderr) => terminal.write_stderr(bytes),
+            Self::Terminal(terminal, stream) => terminal.write(*stream, bytes),
             Self::Log(log) => {
-                // Past its limit the guest's output is dropped; the log says so once.
                 log.lock().write(bytes);
                 Ok(())
             }
+        }
+    }
+
+    /// What a write takes now without waiting for a reader.
+    fn room(&self) -> usize {
+        match self {
+            Self::Terminal(terminal, stream) => terminal.room(*stream),
+            Self::Log(_) => WRITE_BYTES_MAX,
         }
     }
 }
 
 impl IsTerminal for Output {
     fn is_terminal(&self) -> bool {
-        matches!(self, Self::Terminal(terminal, _) if terminal.is_interactive())
+        matches!(self, Self::Terminal(terminal, stream) if terminal.shows_a_person(*stream))
     }
 }
 
 impl StdoutStream for Output {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(self.clone())
+        Box::new(OutputWriter { output: self.clone(), wait: None })
     }
     fn p2_stream(&self) -> Box<dyn OutputStream> {
         Box::new(self.clone())
@@ -58,7 +66,11 @@ impl StdoutStream for Output {
 
 #[wasmtime_wasi::async_trait]
 impl Pollable for Output {
-    async fn ready(&mut self) {}
+    async fn ready(&mut self) {
+        if let Self::Terminal(terminal, stream) = self {
+            terminal.writable(*stream).await;
+        }
+    }
 }
 
 #[wasmtime_wasi::async_trait]
@@ -70,17 +82,35 @@ impl OutputStream for Output {
         Ok(())
     }
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(WRITE_BYTES_MAX)
+        Ok(self.room())
     }
 }
 
-impl AsyncWrite for Output {
+/// The output as tokio has it; `wait` is how long until a full stream is looked at again.
+struct OutputWriter {
+    output: Output,
+    wait: Option<Pin<Box<Sleep>>>,
+}
+
+impl AsyncWrite for OutputWriter {
     fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Poller<'_>,
+        mut self: Pin<&mut Self>,
+        poller: &mut Poller<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Poll::Ready(self.write_now(bytes).map(|()| bytes.len()))
+        loop {
+            if let Some(wait) = &mut self.wait {
+                ready!(wait.as_mut().poll(poller));
+                self.wait = None;
+            }
+            match self.output.room() {
+                0 => self.wait = Some(Box::pin(sleep(Duration::from_millis(2)))),
+                room => {
+                    let bytes = bytes.get(..room).unwrap_or(bytes);
+                    return Poll::Ready(self.output.write_now(bytes).map(|()| bytes.len()));
+                }
+            }
+        }
     }
     fn poll_flush(self: Pin<&mut Self>, _: &mut Poller<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
@@ -92,23 +122,22 @@ impl AsyncWrite for Output {
 
 impl IsTerminal for Input {
     fn is_terminal(&self) -> bool {
-        self.0.is_interactive()
+        self.0.reads_a_person()
     }
 }
 
 impl StdinStream for Input {
     fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
-        Box::new(InputReader { input: self.clone(), ended: false, error: None })
+        Box::new(InputReader { input: self.clone(), ended: false })
     }
     fn p2_stream(&self) -> Box<dyn InputStream> {
-        Box::new(InputReader { input: self.clone(), ended: false, error: None })
+        Box::new(InputReader { input: self.clone(), ended: false })
     }
 }
 
 struct InputReader {
     input: Input,
     ended: bool,
-    error: Option<io::Error>,
 }
 
 #[wasmtime_wasi::async_trait]
@@ -122,7 +151,7 @@ impl Pollable for InputReader {
 impl InputStream for InputReader {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
         if self.ended {
-            return Err(self.error.take().map_or(StreamError::Closed, stream_error));
+            return Err(StreamError::Closed);
         }
         let mut poller = Poller::from_waker(std::task::Waker::noop());
         match self.input.0.poll_read(size, &mut poller) {

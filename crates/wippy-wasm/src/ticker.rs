@@ -5,7 +5,7 @@
 //! [`IDLE_TICKS`] ticks it parks, so that an idle node sleeps; the next guest wakes it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub(crate) struct Ticker {
 struct Shared {
     /// A guest ran since the last tick.
     active: AtomicBool,
+    /// Guests inside a poll: one that runs long must not outlive the clock.
+    running: AtomicUsize,
     parked: AtomicBool,
     ended: AtomicBool,
 }
@@ -39,7 +41,8 @@ impl Ticker {
                     Some(engine) => engine.increment_epoch(),
                     None => return,
                 }
-                idle = if own.active.swap(false, SeqCst) { 0 } else { idle + 1 };
+                let active = own.active.swap(false, SeqCst) || own.running.load(SeqCst) > 0;
+                idle = if active { 0 } else { idle + 1 };
                 if idle < IDLE_TICKS {
                     thread::sleep(TICK);
                 } else {
@@ -51,9 +54,10 @@ impl Ticker {
         Ok(Self { shared, thread: handle.thread().clone() })
     }
 
-    /// A guest is about to run. Costs two loads when the clock is running.
-    pub(crate) fn guest_runs(&self) {
-        let shared = &self.shared;
+    /// A guest is about to run, until the guard is dropped.
+    pub(crate) fn guest_runs(&self) -> RunningGuard<'_> {
+        let shared = &*self.shared;
+        shared.running.fetch_add(1, SeqCst);
         // Written at most once a tick, so that workers do not fight over the line.
         if !shared.active.load(SeqCst) {
             shared.active.store(true, SeqCst);
@@ -62,15 +66,26 @@ impl Ticker {
             shared.parked.store(false, SeqCst);
             self.thread.unpark();
         }
+        RunningGuard(shared)
+    }
+}
+
+/// A guest is inside a poll. Drop says that it is not any more.
+pub(crate) struct RunningGuard<'a>(&'a Shared);
+
+impl Drop for RunningGuard<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, SeqCst);
     }
 }
 
 impl Shared {
-    /// Sleeps until a guest runs. `parked` is set before `active` is looked at, and a guest
-    /// sets `active` before it looks at `parked`, so one of the two sees the other.
+    /// Sleeps until a guest runs. `parked` is set before `running` is looked at, and a guest
+    /// sets `running` before it looks at `parked`, so one of the two sees the other.
     fn park(&self) {
         self.parked.store(true, SeqCst);
-        while self.parked.load(SeqCst) && !self.active.load(SeqCst) && !self.ended.load(SeqCst) {
+        while self.parked.load(SeqCst) && self.running.load(SeqCst) == 0 && !self.ended.load(SeqCst)
+        {
             thread::park();
         }
         self.parked.store(false, SeqCst);

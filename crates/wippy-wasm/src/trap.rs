@@ -34,20 +34,22 @@ pub(crate) fn exit(error: wasmtime::Error, guest: &Guest, binary: &Arc<Binary>) 
         return Exit::Terminated;
     }
     let id = guest.process.entry();
-    let trap = error.downcast_ref::<Trap>().copied();
-    let limit = match trap {
-        Some(Trap::StackOverflow) => Some(Limit::Stack),
-        _ => guest.limiter.refused,
-    };
-    if let Some(limit) = limit {
-        let message = limit_message(limit, &error, guest);
-        let error = Error::new(limit.kind(), format!("{id}: {message}"));
-        return Exit::Limit(limit, error.with_stack(stack(wasmtime::Error::msg(""), binary)));
-    }
     if let Some(ungranted) = error.downcast_ref::<Ungranted>() {
         let message = ungranted.to_string();
         let stack = stack(error, binary);
         return Exit::Trap(Error::new(Kind::PermissionDenied, message).with_stack(stack));
+    }
+    let trap = error.downcast_ref::<Trap>().copied();
+    let limit = match trap {
+        Some(Trap::StackOverflow) => Some(Limit::Stack),
+        // Where an allocation that failed ends: in the instantiation, or in an abort.
+        None | Some(Trap::UnreachableCodeReached) => guest.limiter.refused,
+        Some(_) => None,
+    };
+    if let Some(limit) = limit {
+        let message = limit_message(limit, &error, guest);
+        let limited = Error::new(limit.kind(), format!("{id}: {message}"));
+        return Exit::Limit(limit, limited.with_stack(stack(error, binary)));
     }
     let message = match trap {
         Some(trap) => format!("{id} trapped: {}", trap_text(trap)),
@@ -64,10 +66,9 @@ fn limit_message(limit: Limit, error: &wasmtime::Error, guest: &Guest) -> String
             guest.process.host().stack_bytes,
             limit.field()
         ),
-        Limit::Memory => format!(
-            "out of memory: it may use {} bytes (limits.memory_bytes)",
-            limits.memory_bytes
-        ),
+        Limit::Memory => {
+            format!("out of memory: it may use {} bytes (limits.memory_bytes)", limits.memory_bytes)
+        }
         Limit::Table => format!(
             "out of table elements: it may use {} (limits.table_elements)",
             limits.table_elements
@@ -102,11 +103,7 @@ impl StackTrace for Backtrace {
             let offset = frame.module_offset().unwrap_or_default();
             // Writing to a string cannot fail.
             let _ = write!(text, "{number:>3}: {name}");
-            match lines.find(
-                frame.func_index(),
-                frame.func_offset().unwrap_or_default(),
-                offset,
-            ) {
+            match lines.find(frame.func_index(), frame.func_offset().unwrap_or_default(), offset) {
                 Some(place) => {
                     let _ = writeln!(text, "\n       at {place}");
                 }

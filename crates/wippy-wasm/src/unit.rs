@@ -84,14 +84,17 @@ impl WasmUnit {
             mounts: spec.mounts,
             terminal,
         };
-        Ok(Arc::new(Self {
+        let unit = Self {
             config: Arc::new(config),
             binary,
             target,
             engines,
             ready: ArcSwap::default(),
             preparing: Mutex::new(()),
-        }))
+        };
+        // What cannot be linked is refused now and not by the first process.
+        unit.ready(compiler(unit.binary.class))?;
+        Ok(Arc::new(unit))
     }
 
     /// The signature of the method; a command has none.
@@ -120,7 +123,14 @@ impl WasmUnit {
         if let Some(ready) = find(&self.ready.load()) {
             return Ok(ready);
         }
-        let made = Arc::new(self.link(kind)?);
+        let made = match self.link(kind) {
+            // What does not fit the pool's places is allocated on demand.
+            Err(_) if kind.allocation == Allocation::Pool => {
+                self.link(EngineKind { allocation: Allocation::OnDemand, ..kind })
+            }
+            made => made,
+        };
+        let made = Arc::new(made?);
         let mut all = Vec::clone(&self.ready.load());
         all.push((kind, made.clone()));
         self.ready.store(Arc::new(all));
@@ -145,12 +155,14 @@ impl WasmUnit {
                 let export = component
                     .get_export_index(parent.as_ref(), function)
                     .ok_or_else(|| Error::internal(format!("{id}: lost its export {function}")))?;
-                let linker = link::with_traps(&engine.components, &component, id).map_err(failed)?;
+                let linker =
+                    link::with_traps(&engine.components, &component, id).map_err(failed)?;
                 let pre = linker.instantiate_pre(&component).map_err(failed)?;
                 ReadyCode::Component { pre, export }
             }
             Code::Module(module) => {
-                let linker = link::module_with_traps(&engine.modules, &module, id).map_err(failed)?;
+                let linker =
+                    link::module_with_traps(&engine.modules, &module, id).map_err(failed)?;
                 ReadyCode::Module { pre: linker.instantiate_pre(&module).map_err(failed)? }
             }
         };
@@ -206,13 +218,15 @@ impl Unit for SharedUnit {
                 (Call::Core(signature.lower(spawn.args).map_err(blame)?), Vec::new())
             }
         };
-        Ok(Box::new(WasmProcess { unit: unit.clone(), call, arguments }))
+        let ready = unit.ready(unit.engine_kind(spawn.host))?;
+        Ok(Box::new(WasmProcess { unit: unit.clone(), ready, call, arguments }))
     }
 
     fn parse_args(&self, args: &[String]) -> Result<Vec<Value>> {
         match self.0.signature() {
-            Some(signature) => wave::parse_args(signature, args)
-                .map_err(|error| error.context(&self.0.config.id)),
+            Some(signature) => {
+                wave::parse_args(signature, args).map_err(|error| error.context(&self.0.config.id))
+            }
             None => Ok(args.iter().map(|arg| Value::from(arg.as_str())).collect()),
         }
     }
@@ -247,7 +261,8 @@ fn environment(id: &EntryId, env: Vec<EnvVar>) -> Result<Vec<(String, String)>> 
                 return Err(Error::not_found(format!(
                     "{id}: the required variable {name}{from} has no value: set it, or give its \
                      env.variable a default"
-                )));
+                ))
+                .with_details(Value::map([("field", Value::from("wasi.env"))])));
             }
             None => {}
         }
@@ -275,8 +290,8 @@ fn target(spec: &WasmSpec, binary: &Binary, engines: &Engines) -> Result<Target>
             if name == "_start" {
                 return Ok(Target::CoreCommand);
             }
-            let signature = CoreSignature::new(name.clone(), &ty)
-                .map_err(|error| error.context(id))?;
+            let signature =
+                CoreSignature::new(name.clone(), &ty).map_err(|error| error.context(id))?;
             Ok(Target::CoreFunction { name, signature })
         }
     }

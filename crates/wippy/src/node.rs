@@ -241,11 +241,7 @@ impl Parts {
         });
         let mounts = run.wasi.mounts.iter().map(|mount| {
             let volume = self.volumes.get(&mount.fs).map_err(|error| error.context(&entry.id))?;
-            Ok(Mount {
-                directory: volume.directory().to_owned(),
-                guest: mount.guest.clone(),
-                read_only: mount.read_only,
-            })
+            Ok(Mount { volume, guest: mount.guest.clone(), read_only: mount.read_only })
         });
         Ok(WasmSpec {
             id: entry.id.clone(),

@@ -109,7 +109,7 @@ async fn cancel_asks_first_and_ends_at_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_cancel_moves_the_deadline() {
+async fn a_second_cancel_can_only_be_sooner() {
     let kernel = node();
     add(&kernel, "test:deaf", Limits::default(), |_, _| forever());
     let (pid, watch) = spawn(&kernel, "test:deaf").await;
@@ -117,8 +117,32 @@ async fn a_second_cancel_moves_the_deadline() {
     kernel.cancel(&pid, None, None, None).unwrap();
     sleep(Duration::from_secs(1)).await;
     kernel.cancel(&pid, None, Some(Duration::from_secs(1)), Some("now")).unwrap();
+    kernel.cancel(&pid, None, Some(Duration::from_secs(60)), Some("now")).unwrap();
     assert_eq!(*watch.await, Exit::Canceled(Some("now".into())));
     assert_eq!(start.elapsed().as_secs(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_has_a_size() {
+    let kernel = node();
+    let limits = Limits { host_buffer_bytes: 1000, ..Limits::default() };
+    add(&kernel, "test:large", limits, |_, _| async {
+        Exit::Normal("x".repeat(1000).as_str().into())
+    });
+    let (_, watch) = spawn(&kernel, "test:large").await;
+    let exit = watch.await;
+    let Exit::Limit(Limit::HostBuffer, error) = &*exit else { panic!("{exit}") };
+    assert!(error.message().ends_with("it may have 1000 (limits.host_buffer_bytes)"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pid_with_another_host_is_nobody() {
+    let kernel = node();
+    add(&kernel, "test:forever", Limits::default(), |_, _| forever());
+    let (pid, _watch) = spawn(&kernel, "test:forever").await;
+    let forged = pid.to_string().replace("test:host", "test:other");
+    let error = kernel.terminate(&wippy_model::Pid::parse(&forged).unwrap()).unwrap_err();
+    assert_eq!(error.kind(), Kind::NotFound);
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,7 +154,9 @@ async fn the_deadline_of_the_context_holds() {
     late.context = Context::new(ContextBody { deadline, ..ContextBody::default() });
     let start = Instant::now();
     let (_, watch) = kernel.spawn_watched(late).await.unwrap();
-    assert!(matches!(&*watch.await, Exit::Limit(Limit::Execution, _)));
+    let exit = watch.await;
+    let Exit::Limit(Limit::Execution, error) = &*exit else { panic!("{exit}") };
+    assert_eq!(error.message(), "test:forever did not end by the deadline of its caller");
     assert!(start.elapsed() <= Duration::from_secs(6));
 }
 

@@ -54,9 +54,7 @@ async fn a_full_mailbox_tells_the_sender_which_limit_it_is() {
     let error = kernel.send(&pid, message("t", 3)).unwrap_err();
     assert_eq!(
         error.message(),
-        format!(
-            "cannot send to {pid}: the mailbox is full: 3 messages wait (mailbox.capacity)"
-        )
+        format!("cannot send to {pid}: the mailbox is full: 3 messages wait (mailbox.capacity)")
     );
 }
 

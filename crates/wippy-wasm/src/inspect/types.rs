@@ -53,7 +53,9 @@ fn defined(resolve: &Resolve, id: TypeId) -> Type {
         TypeDefKind::Record(record) => Type::Record(
             record.fields.iter().map(|f| (f.name.clone(), convert(resolve, &f.ty))).collect(),
         ),
-        TypeDefKind::Flags(flags) => Type::Flags(flags.flags.iter().map(|f| f.name.clone()).collect()),
+        TypeDefKind::Flags(flags) => {
+            Type::Flags(flags.flags.iter().map(|f| f.name.clone()).collect())
+        }
         TypeDefKind::Tuple(tuple) => {
             Type::Tuple(tuple.types.iter().map(|ty| convert(resolve, ty)).collect())
         }
@@ -64,7 +66,9 @@ fn defined(resolve: &Resolve, id: TypeId) -> Type {
                 .map(|c| (c.name.clone(), c.ty.as_ref().map(|ty| convert(resolve, ty))))
                 .collect(),
         ),
-        TypeDefKind::Enum(cases) => Type::Enum(cases.cases.iter().map(|c| c.name.clone()).collect()),
+        TypeDefKind::Enum(cases) => {
+            Type::Enum(cases.cases.iter().map(|c| c.name.clone()).collect())
+        }
         TypeDefKind::Option(inner) => Type::Option(boxed(inner)),
         TypeDefKind::Result(result) => Type::Result(optional(&result.ok), optional(&result.err)),
         TypeDefKind::List(Wit::U8) => Type::Bytes,

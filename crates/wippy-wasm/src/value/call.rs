@@ -9,8 +9,8 @@
 
 use std::pin::Pin;
 
-use wasmtime::{AsContextMut, StoreContextMut};
 use wasmtime::component::{ComponentNamedList, Func, Lift, Lower, Val};
+use wasmtime::{AsContextMut, StoreContextMut};
 use wippy_model::{Error, Value};
 
 use super::lift::{lift, lift_arm, single};

@@ -67,6 +67,9 @@ async fn exit_codes_are_kept() {
         let exit = node.run_on(TERMINAL, spec(guest, None), args.clone()).await.unwrap();
         assert_eq!(exit, Exit::Code(42), "{guest}");
     }
+    let large = vec![text("exit"), text("255")];
+    let exit = node.run(spec("cli-c", None), large).await.unwrap();
+    assert_eq!(exit, Exit::Code(255));
     let zero = vec![text("exit"), text("0")];
     let exit = node.run(spec("cli-c", None), zero).await.unwrap();
     assert_eq!(exit, Exit::Normal(Value::Nil));
@@ -173,6 +176,41 @@ async fn terminate_ends_a_busy_guest() {
         node.kernel.terminate(&pid).unwrap();
         assert_eq!(*watch.await, Exit::Terminated);
         assert_eq!(node.kernel.process_count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn terminate_ends_a_guest_within_a_long_slice() {
+    let node = Node::with_host(|host| host.slice = Duration::from_millis(400));
+    node.add(spec("loop", None));
+    let (pid, watch) = node.spawn(PROCESSES, "loop", vec![]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    let start = Instant::now();
+    node.kernel.terminate(&pid).unwrap();
+    assert_eq!(*watch.await, Exit::Terminated);
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn more_processes_than_the_pool_has_places() {
+    let node = Node::new();
+    for guest in ["sleep", "cli-c"] {
+        node.add(spec(guest, None));
+    }
+    let mut sleepers = Vec::new();
+    node.add(spec("sleep", Some("sleep-ms")));
+    for _ in 0..3_010 {
+        sleepers.push(node.spawn(PROCESSES, "sleep", vec![Value::Int(60_000)]).await.unwrap());
+    }
+    let exit = node.run(spec("hello-rust", None), vec![text("World")]).await.unwrap();
+    assert_eq!(exit, Exit::Normal(text("Hello, World!")));
+    let exit = node.run(spec("cli-c", None), vec![text("exit"), text("7")]).await.unwrap();
+    assert_eq!(exit, Exit::Code(7));
+    for (pid, _) in &sleepers {
+        node.kernel.terminate(pid).unwrap();
+    }
+    for (_, watch) in sleepers {
+        assert_eq!(*watch.await, Exit::Terminated);
     }
 }
 

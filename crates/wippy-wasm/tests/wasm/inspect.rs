@@ -31,7 +31,10 @@ fn types_read_as_they_do_after_compiling() {
     let variant = "echo-variant: func(v: variant { circle(f64), polygon(list<record { x: s32, \
                    y: s32 }>)";
     assert!(lines.iter().any(|line| line.starts_with(variant)), "{lines:#?}");
-    assert!(lines.iter().any(|line| line.starts_with("wippy:test/nested#add: func(")), "{lines:#?}");
+    assert!(
+        lines.iter().any(|line| line.starts_with("wippy:test/nested#add: func(")),
+        "{lines:#?}"
+    );
 }
 
 #[test]

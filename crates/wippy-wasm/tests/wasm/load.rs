@@ -15,7 +15,10 @@ async fn a_wrong_hash_is_refused_naming_both() {
     let error = node.run(wrong, vec![]).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);
     let message = error.message();
-    assert!(message.starts_with("test:compute: the hash of /compute.wasm does not match: "), "{message}");
+    assert!(
+        message.starts_with("test:compute: the hash of /compute.wasm does not match: "),
+        "{message}"
+    );
     assert!(message.contains(&"0".repeat(64)), "{message}");
     assert!(message.ends_with("`wippy hash --write` fills it in"), "{message}");
 }
@@ -29,7 +32,11 @@ async fn what_is_no_webassembly_is_refused() {
         ("random", (0..=255).collect()),
         ("truncated", real[..real.len() / 2].to_vec()),
         ("head", real[..8].to_vec()),
-        ("flipped", { let mut bytes = real.clone(); bytes[5000] ^= 0xff; bytes }),
+        ("flipped", {
+            let mut bytes = real.clone();
+            bytes[5000] ^= 0xff;
+            bytes
+        }),
     ];
     for (name, bytes) in rows {
         let mut spec = spec(name, None);
@@ -64,10 +71,7 @@ async fn wrong_arguments_fail_the_spawn() {
     assert!(error.message().contains("compute: func(a: s32, b: s32) -> s32"), "{error}");
     let args = vec![Value::Int(6), Value::from("x")];
     let error = node.run(spec("compute", None), args).await.unwrap_err();
-    assert_eq!(
-        error.message(),
-        "test:compute: argument 2 \"b\": expected s32, got string \"x\""
-    );
+    assert_eq!(error.message(), "test:compute: argument 2 \"b\": expected s32, got string \"x\"");
 }
 
 #[tokio::test]

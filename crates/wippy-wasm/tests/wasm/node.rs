@@ -53,10 +53,20 @@ impl Node {
     }
 
     pub(crate) fn with_stdin(stdin: &str) -> Self {
+        Self::make(stdin, |_| {})
+    }
+
+    pub(crate) fn with_host(change: impl FnOnce(&mut HostSpec)) -> Self {
+        Self::make("", change)
+    }
+
+    fn make(stdin: &str, change: impl FnOnce(&mut HostSpec)) -> Self {
         let (terminal, stdout, stderr) = Terminal::memory(stdin);
         let kernel = Kernel::new(KernelOptions::default());
-        let workers = HostSpec { scheduler: Scheduler::Own { workers: 1 }, ..HostSpec::new(id(PROCESSES)) };
-        kernel.add_host(workers);
+        let mut host = HostSpec::new(id(PROCESSES));
+        host.scheduler = Scheduler::Own { workers: 1 };
+        change(&mut host);
+        kernel.add_host(host);
         kernel.add_host(HostSpec::terminal(id(TERMINAL)));
         let runtime = Arc::new(WasmRuntime::new(WasmOptions::new(Arc::new(terminal))));
         Self { kernel, runtime, stdout, stderr }
@@ -65,10 +75,7 @@ impl Node {
     pub(crate) fn add(&self, spec: WasmSpec) {
         let runtime = self.runtime.clone();
         let id = spec.id.clone();
-        self.kernel.add_unit(
-            id,
-            Box::new(move || Ok(Arc::new(runtime.load(spec.clone())?))),
-        );
+        self.kernel.add_unit(id, Box::new(move || Ok(Arc::new(runtime.load(spec.clone())?))));
     }
 
     pub(crate) async fn spawn(
@@ -86,7 +93,12 @@ impl Node {
         self.run_on(PROCESSES, spec, args).await
     }
 
-    pub(crate) async fn run_on(&self, host: &str, spec: WasmSpec, args: Vec<Value>) -> Result<Exit> {
+    pub(crate) async fn run_on(
+        &self,
+        host: &str,
+        spec: WasmSpec,
+        args: Vec<Value>,
+    ) -> Result<Exit> {
         let guest = spec.id.name().to_owned();
         self.add(spec);
         let (_, watch) = self.spawn(host, &guest, args).await?;
