@@ -170,7 +170,7 @@ fn sweep(directory: &Path) -> io::Result<()> {
             artifacts.push((age, metadata.len(), path));
         }
     }
-    artifacts.sort_by(|a, b| b.0.cmp(&a.0));
+    artifacts.sort_by_key(|(age, ..)| std::cmp::Reverse(*age));
     for (_, len, path) in artifacts {
         if bytes <= CACHE_BYTES_MAX {
             break;

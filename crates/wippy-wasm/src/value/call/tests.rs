@@ -81,7 +81,7 @@ fn wrong_arguments_read_the_same_on_both_paths() {
         name: "write".into(),
         is_async: false,
         params: vec![("name".into(), Type::String), ("data".into(), Type::Bytes)],
-        result: None,
+        result: Some(Type::Bytes),
     });
     assert!(method.is_typed());
     let message = |method: &Method, args: &[Value]| {
