@@ -5,7 +5,7 @@ use wasmparser::{Encoding, Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use crate::link::{PREVIEW1, is_wasi_0_3};
+use crate::interfaces::{PREVIEW1, is_wasi_0_3};
 
 /// What a binary is, told from its first bytes and its sections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

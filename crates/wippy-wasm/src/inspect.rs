@@ -12,7 +12,7 @@ use wit_parser::{Resolve, WorldItem, WorldKey};
 
 use crate::cache::hex;
 use crate::encode::{self, Form};
-use crate::link;
+use crate::interfaces::{Need, PREVIEW1, need};
 
 mod types;
 
@@ -47,17 +47,6 @@ pub struct Import {
     pub name: String,
     /// What an entry says to use it.
     pub need: Need,
-}
-
-/// What an entry says to use an import.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    /// Nothing: it is always there. The name documents it in `imports`.
-    Nothing(&'static str),
-    /// This name in `imports`.
-    Grant(&'static str),
-    /// Nothing here provides it: a call traps.
-    Unknown,
 }
 
 /// Reads what a binary is.
@@ -183,7 +172,7 @@ impl Inspection {
                             functions.push(ty);
                         }
                         imported.insert(match import.module {
-                            link::PREVIEW1 => link::PREVIEW1.to_owned(),
+                            PREVIEW1 => PREVIEW1.to_owned(),
                             module => format!("{module}#{}", import.name),
                         });
                     }
@@ -228,7 +217,7 @@ impl Inspection {
         }
         for name in imported {
             let need = match name.as_str() {
-                link::PREVIEW1 => Need::Nothing("wasi1"),
+                PREVIEW1 => Need::Nothing("wasi1"),
                 _ => Need::Unknown,
             };
             self.imports.push(Import { name, need });
@@ -246,23 +235,6 @@ fn core_signature(name: &str, params: &[ValType], results: &[ValType]) -> String
 
 fn world_name(resolve: &Resolve, key: &WorldKey) -> String {
     resolve.name_world_key(key)
-}
-
-fn need(import: &str) -> Need {
-    const ALWAYS: [&str; 5] =
-        ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random"];
-    const GRANTED: [&str; 2] = ["wasi:http", "wasi:sockets"];
-    let package = import.split('/').next().unwrap_or(import);
-    let of = |names: &[&'static str]| names.iter().copied().find(|name| *name == package);
-    match (of(&ALWAYS), of(&GRANTED)) {
-        // Its types are data; only a handler sends requests.
-        (None, Some("wasi:http")) if import.starts_with("wasi:http/types") => {
-            Need::Nothing("wasi:http")
-        }
-        (Some(name), _) => Need::Nothing(name),
-        (None, Some(name)) => Need::Grant(name),
-        (None, None) => Need::Unknown,
-    }
 }
 
 impl fmt::Display for Inspection {

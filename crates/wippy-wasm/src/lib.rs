@@ -6,8 +6,8 @@
 //! prepare one, which lowers the arguments (`value`), and runs it on its own task
 //! (`process`), where it ends in exactly one exit (`trap`).
 //!
-//! What a guest may do is settled in `link` (what is there) and `guest` (what its entry
-//! grants). What it may use is settled in `limiter`.
+//! What a guest may do is settled in `interfaces` and `link` (what is there) and `guest`
+//! (what its entry grants). What it may use is settled in `limiter`.
 
 mod binary;
 mod cache;
@@ -15,6 +15,7 @@ mod encode;
 mod engine;
 mod guest;
 mod inspect;
+mod interfaces;
 mod limiter;
 mod lines;
 mod link;
@@ -39,7 +40,8 @@ use crate::cache::Cache;
 use crate::engine::Engines;
 use crate::unit::WasmUnit;
 
-pub use inspect::{Export, Import, Inspection, Need, inspect};
+pub use inspect::{Export, Import, Inspection, inspect};
+pub use interfaces::Need;
 pub use spec::{BinarySource, EnvVar, Grants, Mount, WasmSpec};
 pub use unit::SharedUnit;
 

@@ -11,22 +11,49 @@ use wippy_model::{Limit, Limits};
 /// growth that succeeds afterwards shows that the guest coped.
 pub(crate) struct Limiter {
     process: ProcessContext,
-    memory_bytes: u64,
-    memory_bytes_max: u64,
-    table_elements: u64,
-    table_elements_max: u64,
+    memory_bytes: Count,
+    table_elements: Count,
     instances_max: usize,
     pub(crate) refused: Option<Limit>,
+}
+
+/// What is used of something, and how much may be.
+struct Count {
+    limit: Limit,
+    used: u64,
+    max: u64,
+}
+
+impl Count {
+    /// Counts a growth, unless it is too large.
+    fn grow(
+        &mut self,
+        current: usize,
+        desired: usize,
+        own_maximum: Option<usize>,
+        refused: &mut Option<Limit>,
+    ) -> bool {
+        // wasmtime asks before it looks at the memory's or table's own maximum, which is no
+        // limit of ours: counting such a growth would count what never happens.
+        if own_maximum.is_some_and(|maximum| desired > maximum) {
+            return false;
+        }
+        let total = self.used.saturating_add(desired.saturating_sub(current) as u64);
+        let allowed = total <= self.max;
+        *refused = if allowed { None } else { Some(self.limit) };
+        if allowed {
+            self.used = total;
+        }
+        allowed
+    }
 }
 
 impl Limiter {
     pub(crate) fn new(limits: &Limits, process: ProcessContext) -> Self {
         Self {
             process,
-            memory_bytes: 0,
-            memory_bytes_max: limits.memory_bytes,
-            table_elements: 0,
-            table_elements_max: limits.table_elements,
+            memory_bytes: Count { limit: Limit::Memory, used: 0, max: limits.memory_bytes },
+            table_elements: Count { limit: Limit::Table, used: 0, max: limits.table_elements },
             instances_max: limits.instances as usize,
             refused: None,
         }
@@ -40,21 +67,9 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // wasmtime asks before it looks at the memory's own maximum, which is no limit of
-        // ours: counting such a growth would count what never happens.
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
-        let more = desired.saturating_sub(current) as u64;
-        let total = self.memory_bytes.saturating_add(more);
-        if total > self.memory_bytes_max {
-            self.refused = Some(Limit::Memory);
-            return Ok(false);
-        }
-        self.refused = None;
-        self.memory_bytes = total;
-        self.process.set_memory_bytes(total);
-        Ok(true)
+        let grown = self.memory_bytes.grow(current, desired, maximum, &mut self.refused);
+        self.process.set_memory_bytes(self.memory_bytes.used);
+        Ok(grown)
     }
 
     fn table_growing(
@@ -63,18 +78,7 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
-        let more = desired.saturating_sub(current) as u64;
-        let total = self.table_elements.saturating_add(more);
-        if total > self.table_elements_max {
-            self.refused = Some(Limit::Table);
-            return Ok(false);
-        }
-        self.refused = None;
-        self.table_elements = total;
-        Ok(true)
+        Ok(self.table_elements.grow(current, desired, maximum, &mut self.refused))
     }
 
     fn instances(&self) -> usize {

@@ -8,43 +8,7 @@ use wippy_model::EntryId;
 
 use crate::engine::Class;
 use crate::guest::Guest;
-
-/// The interfaces of WASI 0.2 that [`components`] links, at any 0.2 version.
-const WASI_0_2: [&str; 30] = [
-    "wasi:cli/environment",
-    "wasi:cli/exit",
-    "wasi:cli/stderr",
-    "wasi:cli/stdin",
-    "wasi:cli/stdout",
-    "wasi:cli/terminal-input",
-    "wasi:cli/terminal-output",
-    "wasi:cli/terminal-stderr",
-    "wasi:cli/terminal-stdin",
-    "wasi:cli/terminal-stdout",
-    "wasi:clocks/monotonic-clock",
-    "wasi:clocks/wall-clock",
-    "wasi:filesystem/preopens",
-    "wasi:filesystem/types",
-    "wasi:http/outgoing-handler",
-    "wasi:http/types",
-    "wasi:io/error",
-    "wasi:io/poll",
-    "wasi:io/streams",
-    "wasi:random/insecure",
-    "wasi:random/insecure-seed",
-    "wasi:random/random",
-    "wasi:sockets/instance-network",
-    "wasi:sockets/ip-name-lookup",
-    "wasi:sockets/network",
-    "wasi:sockets/tcp",
-    "wasi:sockets/tcp-create-socket",
-    "wasi:sockets/udp",
-    "wasi:sockets/udp-create-socket",
-    "wasi:sockets/types",
-];
-
-/// The module of preview1's functions.
-pub(crate) const PREVIEW1: &str = "wasi_snapshot_preview1";
+use crate::interfaces::{self, PREVIEW1};
 
 /// A guest called what its entry does not grant.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -85,20 +49,6 @@ pub(crate) fn modules(engine: &Engine) -> wasmtime::Result<wasmtime::Linker<Gues
     Ok(linker)
 }
 
-/// Whether an import is of WASI 0.3, which takes an engine with concurrency.
-pub(crate) fn is_wasi_0_3(import: &str) -> bool {
-    import.starts_with("wasi:") && import.contains("@0.3")
-}
-
-fn is_linked(import: &str) -> bool {
-    match import.split_once('@') {
-        // A version that is compatible with the linked one is found by the linker itself;
-        // a definition of the exact name would hide it.
-        Some((interface, version)) if version.starts_with("0.2.") => WASI_0_2.contains(&interface),
-        _ => is_wasi_0_3(import),
-    }
-}
-
 /// The engine's linker, and traps for the imports it does not have.
 pub(crate) fn with_traps(
     linker: &Linker<Guest>,
@@ -111,7 +61,7 @@ pub(crate) fn with_traps(
     // be defined a second time.
     let mut resources = Vec::new();
     for (name, item) in component.component_type().imports(&engine) {
-        let linked = is_linked(name);
+        let linked = interfaces::is_linked(name);
         match item.ty {
             ComponentItem::ComponentFunc(ty) if !linked => {
                 trap(&mut linker.root(), name, &ty, ungranted(entry, name, ""))?;
@@ -145,7 +95,7 @@ fn ungranted(entry: &EntryId, interface: &str, function: &str) -> Ungranted {
     let import =
         if function.is_empty() { interface.to_owned() } else { format!("{interface}#{function}") };
     tracing::debug!(entry = %entry, import, "no grant provides it: a call traps");
-    Ungranted { entry: entry.clone(), grant: grant_of(interface), import }
+    Ungranted { entry: entry.clone(), grant: interfaces::later_grant(interface), import }
 }
 
 /// Defines a function that traps; an `async` one must be defined as such.
@@ -184,14 +134,4 @@ pub(crate) fn module_with_traps(
         }
     }
     Ok(linker)
-}
-
-fn grant_of(import: &str) -> Option<&'static str> {
-    [
-        ("wippy:runtime/funcs", "funcs"),
-        ("wippy:actor/process", "wippy:actor"),
-        ("wippy:process/", "wippy:process"),
-    ]
-    .into_iter()
-    .find_map(|(interface, grant)| import.starts_with(interface).then_some(grant))
 }

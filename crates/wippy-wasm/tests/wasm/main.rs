@@ -4,6 +4,7 @@
 
 mod exits;
 mod inspect;
+mod links;
 mod load;
 mod node;
 mod values;
