@@ -64,6 +64,9 @@ impl SpawnRequest {
     }
 }
 
+/// Entries that an error lists at the most.
+const KNOWN_MAX: usize = 10;
+
 type Units = HashMap<EntryId, Arc<UnitSlot>>;
 type Hosts = HashMap<EntryId, Arc<Host>>;
 
@@ -156,8 +159,14 @@ impl Kernel {
 
     fn slot(&self, id: &EntryId) -> Result<Arc<UnitSlot>> {
         self.0.units.load().get(id).cloned().ok_or_else(|| {
+            let units = self.0.units.load();
+            let mut known: Vec<&str> = units.keys().map(EntryId::as_str).collect();
+            known.sort_unstable();
+            let more = if known.len() > KNOWN_MAX { ", …" } else { "" };
+            known.truncate(KNOWN_MAX);
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             Error::not_found(format!(
-                "there is no process entry {id}: check the ID, `wippy check` lists the entries"
+                "there is no process entry {id}; process entries: {known}{more}"
             ))
         })
     }

@@ -189,6 +189,14 @@ impl ProcessShared {
         };
         self.host.table.remove(self.pid.serial());
         self.host.release();
+        if watchers.is_empty() && !exit.is_expected() {
+            let error = exit.error().map(|error| error.to_string()).unwrap_or_default();
+            tracing::warn!(
+                pid = %self.pid,
+                entry = %self.entry,
+                "ended badly, and nobody monitors it: {error}"
+            );
+        }
         let at = SystemTime::now();
         for watcher in watchers {
             watcher.tell(&self.pid, &exit, at);

@@ -15,6 +15,7 @@ use mlua::ffi::{self, lua_State};
 use wippy_host::Stream;
 
 use crate::bounded;
+use crate::core::Core;
 use crate::host_fn::{Answer, Outcome, host_fn, misuse};
 use crate::modules;
 use crate::preempt;
@@ -32,12 +33,9 @@ static LOADED: Key = Key::new();
 /// Fills the globals.
 pub(crate) fn open(state: State<'_>) {
     state.push_table(0, 16);
-    state.push_copy(-1);
     state.set_registry(&LOADED);
     // SAFETY: in host mode the openers of Lua's libraries neither raise nor are refused.
-    // Lua looks for names of functions in the table that the registry has under this name.
     unsafe {
-        ffi::lua_setfield(state.raw(), ffi::LUA_REGISTRYINDEX, ffi::LUA_LOADED_TABLE);
         ffi::luaopen_base(state.raw());
         note_loaded(state, "_G");
         ffi::luaopen_string(state.raw());
@@ -47,6 +45,7 @@ pub(crate) fn open(state: State<'_>) {
     bounded::bound_string(state);
     state.push_nil();
     state.set_field(-2, "dump");
+    note_names(state, "string");
     state.set_field(-2, "string");
     for name in REMOVED {
         state.push_nil();
@@ -61,7 +60,9 @@ pub(crate) fn open(state: State<'_>) {
         ("collectgarbage", host_fn(|state, _| collectgarbage(state))),
         ("print", print),
         ("require", require),
+        ("xpcall", xpcall),
     ]);
+    note_names(state, "_G");
     for name in &state.core().program.globals {
         open_named(state, name);
         state.set_field(-2, name);
@@ -71,6 +72,25 @@ pub(crate) fn open(state: State<'_>) {
     state.set_field(-2, "__index");
     state.set_metatable(-2);
     state.pop(1);
+}
+
+/// Notes the names of the functions in the library on top, for messages and tracebacks. Lua
+/// searches the registry's table of this name for each line of one; it must be none that a
+/// script can fill, because the search is long then and nothing interrupts it.
+fn note_names(state: State<'_>, library: &str) {
+    let from = state.top();
+    // SAFETY: in host mode nothing is refused; the registry is a table.
+    unsafe { ffi::luaL_getsubtable(state.raw(), ffi::LUA_REGISTRYINDEX, ffi::LUA_LOADED_TABLE) };
+    state.push_table(0, 24);
+    state.push_nil();
+    while state.next(from) {
+        match state.to_str(-2) {
+            Some(name) if state.type_of(-1) == Type::Function => state.set_field(from + 2, name),
+            _ => state.pop(1),
+        }
+    }
+    state.set_field(from + 1, library);
+    state.set_top(from);
 }
 
 /// Notes the value on top as what `require` of that name gives.
@@ -113,6 +133,7 @@ fn open_named(state: State<'_>, name: &str) {
             _ => modules::push(state, name),
         }
     }
+    note_names(state, name);
     note_loaded(state, name);
 }
 
@@ -159,6 +180,54 @@ unsafe extern "C-unwind" fn setmetatable(raw: *mut lua_State) -> c_int {
             ffi::lua_rawset(raw, 2);
         }
         ffi::lua_settop(raw, 1);
+    }
+    1
+}
+
+/// As Lua's own, but that a message handler is not called once the process is dead: the
+/// error may come from the hook of `preempt.rs`, and hooks are off until it is caught, so
+/// that nothing would interrupt the handler.
+unsafe extern "C-unwind" fn xpcall(raw: *mut lua_State) -> c_int {
+    // SAFETY: as Lua's own implementation; the handler becomes the upvalue of `handle`.
+    unsafe {
+        let args = ffi::lua_gettop(raw) - 2;
+        ffi::luaL_checktype(raw, 2, ffi::LUA_TFUNCTION);
+        ffi::lua_pushvalue(raw, 2);
+        ffi::lua_pushcclosure(raw, handle, 1);
+        ffi::lua_copy(raw, -1, 2);
+        ffi::lua_settop(raw, -2);
+        // The first result, and the function, below its arguments.
+        ffi::lua_pushboolean(raw, 1);
+        ffi::lua_pushvalue(raw, 1);
+        ffi::lua_rotate(raw, 3, 2);
+        let status = ffi::lua_pcallk(raw, args, ffi::LUA_MULTRET, 2, 0, Some(xpcalled));
+        xpcalled(raw, status, 0)
+    }
+}
+
+unsafe extern "C-unwind" fn xpcalled(raw: *mut lua_State, status: c_int, _: isize) -> c_int {
+    // SAFETY: the stack is as `xpcall` left it, the results or the error above.
+    unsafe {
+        if status == ffi::LUA_OK || status == ffi::LUA_YIELD {
+            return ffi::lua_gettop(raw) - 2;
+        }
+        ffi::lua_pushboolean(raw, 0);
+        ffi::lua_pushvalue(raw, -2);
+    }
+    2
+}
+
+/// The message handler around that of the script.
+unsafe extern "C-unwind" fn handle(raw: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls it with the error; nothing needs dropping when the handler raises.
+    unsafe {
+        ffi::lua_settop(raw, 1);
+        let core = Core::of(raw);
+        if !core.killed.get() && !core.heap.is_exhausted() {
+            ffi::lua_pushvalue(raw, ffi::lua_upvalueindex(1));
+            ffi::lua_insert(raw, 1);
+            ffi::lua_callk(raw, 1, 1, 0, None);
+        }
     }
     1
 }

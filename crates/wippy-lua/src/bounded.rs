@@ -1,9 +1,11 @@
 //! Functions of Lua's libraries whose C loops a script could make endless.
 //!
 //! Inside C no instruction runs, so nothing interrupts such a loop. `table.insert`, `remove`
-//! and `sort` believe what `#` says, `table.move` what it is told, and `string.rep` repeats
-//! nothing as often as it is asked. Here their counts are bounded by what a table of the
-//! process could hold at all.
+//! and `sort` believe what `#` says, `table.move` and `concat` what they are told, and
+//! `string.rep` repeats nothing as often as it is asked. Here their counts are bounded by
+//! what a table of the process could hold at all. A table whose length is a `__len` of the
+//! script is refused, because Lua's function would ask again and may hear something else;
+//! `concat` can be told the answer.
 
 #![allow(unsafe_code)]
 
@@ -28,6 +30,7 @@ pub(crate) fn bound_table(state: State<'_>) {
         wrap(state, name, sized);
     }
     wrap(state, "move", moved);
+    wrap(state, "concat", concat);
 }
 
 fn wrap(state: State<'_>, name: &str, with: ffi::lua_CFunction) {
@@ -63,11 +66,36 @@ unsafe fn check(raw: *mut lua_State, count: i64) {
 }
 
 unsafe extern "C-unwind" fn sized(raw: *mut lua_State) -> c_int {
-    // SAFETY: as Lua's own functions, which ask for the length as well.
+    // SAFETY: without `__len`, Lua's own functions find the same length.
     unsafe {
-        if ffi::lua_type(raw, 1) == ffi::LUA_TTABLE {
-            check(raw, ffi::luaL_len(raw, 1));
+        if ffi::luaL_getmetafield(raw, 1, c"__len".as_ptr()) != ffi::LUA_TNIL {
+            return ffi::luaL_argerror(
+                raw,
+                1,
+                c"it has a __len, which this function does not take".as_ptr(),
+            );
         }
+        if ffi::lua_type(raw, 1) == ffi::LUA_TTABLE {
+            check(raw, i64::try_from(ffi::lua_rawlen(raw, 1)).unwrap_or(i64::MAX));
+        }
+        original(raw)
+    }
+}
+
+unsafe extern "C-unwind" fn concat(raw: *mut lua_State) -> c_int {
+    // SAFETY: as Lua's own function, which checks the arguments again. It is told the last
+    // position, so that it does not ask for the length.
+    unsafe {
+        ffi::lua_settop(raw, 4);
+        if ffi::lua_type(raw, 4) == ffi::LUA_TNIL && ffi::lua_type(raw, 1) == ffi::LUA_TTABLE {
+            let len = ffi::luaL_len(raw, 1);
+            ffi::lua_pushinteger(raw, len);
+            ffi::lua_copy(raw, -1, 4);
+            ffi::lua_settop(raw, 4);
+        }
+        let first = ffi::luaL_optinteger(raw, 3, 1);
+        let last = ffi::lua_tointegerx(raw, 4, std::ptr::null_mut());
+        check(raw, last.saturating_sub(first));
         original(raw)
     }
 }

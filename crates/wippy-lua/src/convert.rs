@@ -17,8 +17,10 @@
 //! whose integer keys leave more holes than values, is a map whose integer keys become text.
 //! A key of another type, a function, a thread, a foreign userdata, a cycle and nesting
 //! beyond [`Value::DEPTH_MAX`] are errors that name the path. Together the parts of one
-//! value may have `host_buffer_bytes`, so that a small table that holds itself many times
-//! over does not become a large value.
+//! value, or of all arguments of one call, may have `host_buffer_bytes`, so that a small
+//! table that is held many times over does not become a large value. Reading them may take
+//! a second of processor time: to find out that a table with room for millions
+//! is empty takes milliseconds, and a list may hold it a million times.
 //!
 //! On the way to Lua, `Nil` inside a list or map is `payload.null` too, because a table
 //! cannot hold nil; `Bytes` are a string. So `Value -> Lua -> Value` changes exactly: `Nil`
@@ -27,6 +29,7 @@
 
 use std::ffi::{c_int, c_void};
 use std::fmt;
+use std::time::Duration;
 
 use wippy_model::{Error, Kind, Map, Value};
 
@@ -37,6 +40,13 @@ use crate::uint;
 
 /// The one value that is `payload.null`.
 pub(crate) static NULL: Key = Key::new();
+
+/// Processor time that one call may spend on reading its values: several times what the
+/// largest ones take without optimization, so that no honest value meets it.
+const READ_MAX: Duration = Duration::from_secs(1);
+
+/// Tables between two looks at the clock, which costs a system call.
+const LOOK_TABLES: u64 = 16;
 
 /// How many more holes than values a list may have.
 const HOLES_MIN: i64 = 16;
@@ -68,12 +78,30 @@ fn is_name(text: &str) -> bool {
     text.chars().all(plain) && !text.starts_with(|c: char| c.is_ascii_digit()) && !text.is_empty()
 }
 
-struct Reader<'s> {
+/// What reading may still use.
+pub(crate) struct Budget {
+    bytes_left: u64,
+    bytes_max: u64,
+    /// Tables read so far.
+    tables: u64,
+    /// Processor time of this thread when the first of [`LOOK_TABLES`] tables was read.
+    /// Not wall time: a loaded machine must not make a value invalid.
+    begun: Option<Duration>,
+}
+
+impl Budget {
+    /// What one call of a script may use.
+    pub(crate) fn new(state: State<'_>) -> Self {
+        let bytes_max = state.core().program.limits.host_buffer_bytes;
+        Self { bytes_left: bytes_max, bytes_max, tables: 0, begun: None }
+    }
+}
+
+struct Reader<'s, 'b> {
     state: State<'s>,
     /// The tables around the current value.
     around: Vec<*const c_void>,
-    bytes_left: u64,
-    bytes_max: u64,
+    budget: &'b mut Budget,
 }
 
 /// Reads the value at `index`. `what` names it in errors, such as `argument 1`.
@@ -86,15 +114,21 @@ pub(crate) fn to_value(
     index: c_int,
     what: impl fmt::Display,
 ) -> Result<Value, Error> {
-    // The usual values need no reader.
-    match state.type_of(index) {
-        Type::Nil | Type::None => return Ok(Value::Nil),
-        Type::Bool => return Ok(Value::Bool(state.to_bool(index))),
-        Type::Number => return Ok(number(state, index)),
-        _ => {}
-    }
-    let bytes_max = state.core().program.limits.host_buffer_bytes;
-    let mut reader = Reader { state, around: Vec::new(), bytes_left: bytes_max, bytes_max };
+    to_value_within(state, index, what, &mut Budget::new(state))
+}
+
+/// As [`to_value`], within what is left of a budget.
+///
+/// # Errors
+///
+/// As [`to_value`].
+pub(crate) fn to_value_within(
+    state: State<'_>,
+    index: c_int,
+    what: impl fmt::Display,
+    budget: &mut Budget,
+) -> Result<Value, Error> {
+    let mut reader = Reader { state, around: Vec::new(), budget };
     let top = state.top();
     reader.read(state.absolute(index)).map_err(|refused| {
         state.set_top(top);
@@ -115,7 +149,7 @@ fn number(state: State<'_>, index: c_int) -> Value {
     }
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_> {
     fn read(&mut self, index: c_int) -> Result<Value, Refused> {
         self.spend(size_of::<Value>())?;
         let state = self.state;
@@ -134,20 +168,38 @@ impl Reader<'_> {
     }
 
     fn spend(&mut self, bytes: usize) -> Result<(), Refused> {
-        match self.bytes_left.checked_sub(bytes as u64) {
+        match self.budget.bytes_left.checked_sub(bytes as u64) {
             Some(left) => {
-                self.bytes_left = left;
+                self.budget.bytes_left = left;
                 Ok(())
             }
             None => Err(Refused {
                 kind: Kind::ResourceExhausted,
                 message: format!(
                     "the value is larger than {} bytes (limits.host_buffer_bytes)",
-                    self.bytes_max
+                    self.budget.bytes_max
                 ),
                 path: Vec::new(),
             }),
         }
+    }
+
+    /// Counts a table, and refuses where reading has taken too long or nobody needs it.
+    fn look(&mut self) -> Result<(), Refused> {
+        let budget = &mut *self.budget;
+        budget.tables += 1;
+        if !budget.tables.is_multiple_of(LOOK_TABLES) {
+            return Ok(());
+        }
+        let now = processor_time();
+        let spent = now.saturating_sub(*budget.begun.get_or_insert(now));
+        if spent > READ_MAX || self.state.core().context.must_end() {
+            return Err(invalid(format!(
+                "reading the value takes longer than {} ms",
+                READ_MAX.as_millis()
+            )));
+        }
+        Ok(())
     }
 
     fn read_string(&mut self, index: c_int) -> Result<Value, Refused> {
@@ -185,6 +237,7 @@ impl Reader<'_> {
         if !state.reserve(8) {
             return Err(invalid("the Lua stack is full"));
         }
+        self.look()?;
         self.around.push(table);
         let value = if failure::is_error(state, index) {
             self.read_error(index)
@@ -286,6 +339,16 @@ impl Reader<'_> {
         }
         Ok(Value::Map(map))
     }
+}
+
+/// Processor time that this thread of the system has used.
+#[allow(unsafe_code)]
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes the time that it is given.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    let (seconds, ns) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+    Duration::new(seconds.unwrap_or(0), ns.unwrap_or(0))
 }
 
 impl Refused {

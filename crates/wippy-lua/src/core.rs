@@ -66,7 +66,7 @@ impl Core {
         Self {
             heap: Heap::new(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX)),
             tasks: RefCell::default(),
-            mail: RefCell::new(Mail::new(limits.mailbox.capacity as usize)),
+            mail: RefCell::new(Mail::new(limits.mailbox)),
             output: RefCell::new(output),
             input: Input::default(),
             pause: Cell::new(None),
@@ -154,6 +154,7 @@ impl Core {
     ) -> c_int {
         // SAFETY: `lua_resume` catches every error of the guest.
         unsafe {
+            let was_paused = Self::is_paused(thread);
             Self::set_paused(thread, false);
             self.pause.set(None);
             let before = self.heap.host_mode(false);
@@ -168,12 +169,40 @@ impl Core {
                 // The signal came when this thread was about to end: it is for the next.
                 preempt::arm(from);
             }
+            if status != ffi::LUA_YIELD && ffi::lua_status(thread) == ffi::LUA_YIELD {
+                // It was not resumed at all, for want of stack: it is as it was.
+                Self::set_paused(thread, was_paused);
+            }
             self.heap.host_mode(before);
             self.heap.settle();
+            if from.is_null() {
+                self.charge(thread);
+            }
             if self.heap.is_exhausted() {
                 self.killed.set(true);
             }
             status
+        }
+    }
+
+    /// Makes the guest pay for what the host has allocated for it: where that is too much
+    /// even without garbage, the process ends. The guest may allocate nothing itself, so
+    /// its own next request is no place for this.
+    ///
+    /// # Safety
+    ///
+    /// `thread` is a live thread of this VM, in host mode.
+    pub(crate) unsafe fn charge(&self, thread: *mut lua_State) {
+        if !self.heap.is_over() || self.heap.is_exhausted() {
+            return;
+        }
+        // SAFETY: scripts have no finalizers, so that collecting runs none of their code.
+        unsafe {
+            ffi::lua_gc(thread, ffi::LUA_GCCOLLECT);
+            if self.heap.is_over() {
+                self.heap.exhaust();
+                preempt::arm(thread);
+            }
         }
     }
 

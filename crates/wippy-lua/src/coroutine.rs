@@ -327,6 +327,7 @@ fn spawn_fn() -> ffi::lua_CFunction {
             state.push_copy(-1);
             crate::vm::anchor(state, thread);
             if ffi::lua_checkstack(thread, args) == 0 {
+                crate::vm::let_go(state, thread);
                 return Err(misuse(state, "too many arguments to coroutine.spawn"));
             }
             for index in 1..=args {

@@ -99,9 +99,15 @@ impl Driver {
     /// Lets a thread go that has returned.
     #[allow(unsafe_code)]
     fn forget(&self, id: TaskId, thread: *mut lua_State) {
-        self.vm.core().tasks.borrow_mut().remove(id);
-        // SAFETY: it was anchored and nobody runs it any more.
-        unsafe { vm::let_go(self.vm.state(), thread) }
+        let core = self.vm.core();
+        core.tasks.borrow_mut().remove(id);
+        core.root.set(std::ptr::null_mut());
+        // SAFETY: it was anchored and nobody runs it any more. Without its results it is dead
+        // to a script that kept it, and cannot be resumed.
+        unsafe {
+            ffi::lua_settop(thread, 0);
+            vm::let_go(self.vm.state(), thread);
+        }
     }
 
     #[allow(unsafe_code)]
@@ -163,10 +169,9 @@ impl Driver {
     }
 
     /// The traceback of the main thread.
-    #[allow(unsafe_code)]
     fn stacks(&self) -> String {
-        let root = self.vm.core().root.get();
-        self.vm.state().traceback(root, 0)
+        let main = self.vm.core().tasks.borrow_mut().thread(TaskId::MAIN);
+        main.map(|thread| self.vm.state().traceback(thread, 0)).unwrap_or_default()
     }
 
     /// Looks at what threads wait for; whether one became ready.
@@ -179,6 +184,10 @@ impl Driver {
             && let Some(lane) = core.mail.borrow_mut().pump(&core.context, lanes, poller)
         {
             tasks.wake_lanes(lane);
+        }
+        // Before looking who is ready: a busy thread always is.
+        if tasks.next_deadline().is_some() {
+            tasks.wake_due(Instant::now());
         }
         if tasks.any_ready() {
             return true;
@@ -205,6 +214,9 @@ impl Driver {
         let slice = self.vm.core().context.host().slice;
         let _step = preempt::step(slice);
         let mut first = true;
+        // Also where threads are ready already: one that is always busy would keep those that
+        // wait from ever hearing of anything.
+        self.pump(poller);
         loop {
             loop {
                 if !first && self.vm.core().context.slice_is_over() {

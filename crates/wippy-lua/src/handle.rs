@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::ffi::c_int;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use mlua::ffi::{self, lua_State};
@@ -55,7 +56,11 @@ unsafe extern "C-unwind" fn collect(raw: *mut lua_State) -> c_int {
         if !block.is_null() {
             let handle = block.replace(ptr::null_mut());
             if !handle.is_null() {
-                drop(Box::from_raw(handle));
+                // Freeing it may run the owner's code; a panic must not unwind into Lua.
+                let dropped = catch_unwind(AssertUnwindSafe(|| drop(Box::from_raw(handle))));
+                if dropped.is_err() {
+                    tracing::error!("a handle failed when it was let go");
+                }
             }
         }
     }

@@ -8,7 +8,7 @@
 //! While Rust code of this crate works on the VM nothing is refused (see
 //! [`Heap::host_mode`]): Lua reports a refusal by `longjmp`, which must not cross Rust
 //! frames. What the host allocates for a guest is bounded by the sizes of messages and
-//! values; the next allocation of the guest pays for it.
+//! values, and paid for when the host function ends (see `Core::charge`).
 
 #![allow(unsafe_code)]
 
@@ -55,6 +55,16 @@ impl Heap {
     /// Whether the guest met the limit, be it caught or not.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.exhausted.get()
+    }
+
+    /// Whether more is in use than the limit: the host was not refused.
+    pub(crate) fn is_over(&self) -> bool {
+        self.used.get() > self.limit
+    }
+
+    /// Notes that the limit is met for good.
+    pub(crate) fn exhaust(&self) {
+        self.exhausted.set(true);
     }
 
     /// Counts a refusal that nothing repaired. For the VM's owner, between steps.

@@ -116,6 +116,7 @@ where
                 Verdict::Raise
             }
         };
+        core.charge(raw);
         core.heap.host_mode(before);
         match verdict {
             Verdict::Return(count) => count,

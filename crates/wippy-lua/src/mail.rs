@@ -2,21 +2,24 @@
 //! has moved to channels of their own.
 //!
 //! Looking for one kind takes others out of the mailbox as well. They wait here, in order
-//! of arrival, at most as many as the mailbox itself may hold; then the mailbox is left
-//! alone, and senders hear that it is full.
+//! of arrival, at most as many messages, and as many bytes of them, as the mailbox itself
+//! may hold; then its messages are left alone, and senders hear that it is full. Events are
+//! taken even then: they have room reserved, and a cancel must be heard.
 
 use std::collections::VecDeque;
 use std::task::{Context as Poller, Poll};
 
 use wippy_kernel::{ProcessContext, Received};
-use wippy_model::{Event, Message};
+use wippy_model::{Event, MailboxLimits, Message};
 
 use crate::tasks::{EVENTS, MESSAGES};
 
 /// The mail of one process.
 pub(crate) struct Mail {
     waiting: VecDeque<Received>,
-    waiting_max: usize,
+    /// Bytes of the messages that wait.
+    waiting_bytes: u64,
+    limits: MailboxLimits,
     /// Whether `process.inbox` moved messages away from `process.receive`.
     pub(crate) inbox_open: bool,
     /// Whether `process.events` moved events away from `process.receive`.
@@ -39,10 +42,11 @@ pub(crate) enum Wanted<'a> {
 }
 
 impl Mail {
-    pub(crate) fn new(waiting_max: usize) -> Self {
+    pub(crate) fn new(limits: MailboxLimits) -> Self {
         Self {
             waiting: VecDeque::new(),
-            waiting_max: waiting_max.max(1),
+            waiting_bytes: 0,
+            limits,
             inbox_open: false,
             events_open: false,
             topics: Vec::new(),
@@ -108,17 +112,18 @@ impl Mail {
         poller: &mut Poller<'_>,
     ) -> Option<Received> {
         if let Some(position) = self.waiting.iter().position(|item| self.is_wanted(item, wanted)) {
-            return self.waiting.remove(position);
+            let item = self.waiting.remove(position)?;
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(size(&item));
+            return Some(item);
         }
         let lanes = self.lanes(wanted);
-        while self.has_room() {
-            let item = poll(context, lanes, poller)?;
+        loop {
+            let item = poll(context, self.open_lanes(lanes), poller)?;
             if self.is_wanted(&item, wanted) {
                 return Some(item);
             }
-            self.waiting.push_back(item);
+            self.keep(item);
         }
-        None
     }
 
     /// Takes one item out of the mailbox for whoever waits; says on which lane it came.
@@ -128,20 +133,34 @@ impl Mail {
         lanes: u8,
         poller: &mut Poller<'_>,
     ) -> Option<u8> {
-        if !self.has_room() {
-            return None;
-        }
-        let item = poll(context, lanes, poller)?;
+        let item = poll(context, self.open_lanes(lanes), poller)?;
         let lane = match item {
             Received::Message(_) => MESSAGES,
             Received::Event(_) => EVENTS,
         };
-        self.waiting.push_back(item);
+        self.keep(item);
         Some(lane)
     }
 
-    fn has_room(&self) -> bool {
-        self.waiting.len() < self.waiting_max
+    fn keep(&mut self, item: Received) {
+        self.waiting_bytes += size(&item);
+        self.waiting.push_back(item);
+    }
+
+    /// Those of the lanes that something may be taken from now.
+    fn open_lanes(&self, lanes: u8) -> u8 {
+        let MailboxLimits { capacity, bytes, .. } = self.limits;
+        let has_room =
+            self.waiting.len() < (capacity as usize).max(1) && self.waiting_bytes < bytes.max(1);
+        if has_room { lanes } else { lanes & EVENTS }
+    }
+}
+
+/// Bytes of a message; an event counts none, as in the mailbox.
+fn size(item: &Received) -> u64 {
+    match item {
+        Received::Message(message) => message.size_bytes() as u64,
+        Received::Event(_) => 0,
     }
 }
 

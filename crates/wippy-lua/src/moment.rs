@@ -21,6 +21,9 @@ const DAY: i64 = 24 * HOUR;
 /// What one part of a date may be, either side of zero.
 const PART_MAX: u64 = 4_000_000_000;
 
+/// How long a layout may be, in bytes.
+const LAYOUT_BYTES_MAX: usize = 1 << 10;
+
 const MONTHS: [&str; 12] = [
     "January",
     "February",
@@ -197,7 +200,12 @@ fn read(text: &str) -> Option<i64> {
         _ => {
             let sign = if rest.starts_with('-') { -1 } else { 1 };
             let (hours, minutes) = rest.strip_prefix(['+', '-'])?.split_once(':')?;
-            sign * (hours.parse::<i64>().ok()? * HOUR + minutes.parse::<i64>().ok()? * MINUTE)
+            // Digits alone: a number's own parser would take another sign.
+            let part = |digits: &str, end: i64| -> Option<i64> {
+                let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+                plain.then(|| digits.parse().ok())?.filter(|part| *part < end)
+            };
+            sign * (part(hours, 24)? * HOUR + part(minutes, 60)? * MINUTE)
         }
     };
     start.checked_add(hour * HOUR + minute * MINUTE + second * SECOND + nanosecond - offset)
@@ -323,6 +331,10 @@ fn make_metatable(state: State<'_>) {
             host_fn(|s, _| {
                 let ns = this(s, 1)?;
                 let layout = if s.is_absent(2) { RFC3339 } else { s.to_str(2).unwrap_or(RFC3339) };
+                if layout.len() > LAYOUT_BYTES_MAX {
+                    let message = format!("a layout has at most {LAYOUT_BYTES_MAX} bytes");
+                    return Err(misuse(s, message));
+                }
                 s.push_str(&format(ns, layout));
                 Ok(Answer::Values(1))
             }),
@@ -377,8 +389,20 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_time() {
-        for text in ["", "2024", "2024-13-01", "2024-01-01T25:00:00Z", "2024-01-01Tx", "x024-01-01"]
-        {
+        for text in [
+            "",
+            "2024",
+            "2024-13-01",
+            "2024-01-01T25:00:00Z",
+            "2024-01-01Tx",
+            "x024-01-01",
+            "2024-01-01T00:00:00+9223372036854775807:00",
+            "2024-01-01T00:00:00+24:00",
+            "2024-01-01T00:00:00+01:60",
+            "2024-01-01T00:00:00+-1:00",
+            "2024-01-01T00:00:00+01:+1",
+            "2024-01-01T00:00:00+:",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }

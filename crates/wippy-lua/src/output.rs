@@ -36,13 +36,10 @@ impl Output {
     ///
     /// # Errors
     ///
-    /// What the terminal gave. Past `output_bytes` the log takes no more, silently.
+    /// What the terminal gave. Past `output_bytes` the log takes no more, and says so once.
     pub(crate) fn write(&mut self, stream: Stream, bytes: &[u8]) -> std::io::Result<()> {
         match self {
-            Self::Terminal(terminal) => match stream {
-                Stream::Stdout => terminal.write_stdout(bytes),
-                Stream::Stderr => terminal.write_stderr(bytes),
-            },
+            Self::Terminal(terminal) => terminal.write(stream, bytes),
             Self::Log { entry, output_bytes, stdout, stderr } => {
                 let slot = match stream {
                     Stream::Stdout => stdout,

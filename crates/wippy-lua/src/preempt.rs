@@ -97,12 +97,16 @@ impl Drop for Guard {
     }
 }
 
-/// Takes the stamp of a step back.
-pub(crate) struct StepGuard(());
+/// Takes the stamp of a step back: Drop sets the deadline of the step around it, if any.
+pub(crate) struct StepGuard {
+    before_ns: u64,
+}
 
 impl Drop for StepGuard {
     fn drop(&mut self) {
-        let _ = STAMP.try_with(|stamp| stamp.0.deadline_ns.store(0, Ordering::Relaxed));
+        let _ = STAMP.try_with(|stamp| {
+            stamp.0.deadline_ns.store(self.before_ns, Ordering::Relaxed);
+        });
     }
 }
 
@@ -111,9 +115,9 @@ pub(crate) fn step(slice: Duration) -> StepGuard {
     let watcher = watcher();
     let deadline = watcher.zero.elapsed() + slice;
     let deadline_ns = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
-    let _ = STAMP.try_with(|stamp| {
+    let before_ns = STAMP.try_with(|stamp| {
         stamp.0.wait_ticks.store(1, Ordering::Relaxed);
-        stamp.0.deadline_ns.store(deadline_ns, Ordering::Relaxed);
+        stamp.0.deadline_ns.swap(deadline_ns, Ordering::Relaxed)
     });
     if watcher.asleep.load(Ordering::Relaxed)
         && watcher.asleep.swap(false, Ordering::AcqRel)
@@ -121,7 +125,7 @@ pub(crate) fn step(slice: Duration) -> StepGuard {
     {
         thread.unpark();
     }
-    StepGuard(())
+    StepGuard { before_ns: before_ns.unwrap_or(0) }
 }
 
 /// Notes the Lua thread that is about to run; returns the one that ran before.
@@ -173,11 +177,14 @@ unsafe extern "C-unwind" fn hook(raw: *mut lua_State, activation: *mut lua_Debug
     // error leaves.
     unsafe {
         let core = Core::of(raw);
-        let can_wait = core.can_wait(raw);
-        if !can_wait && (core.context.must_end() || core.is_overdue()) {
+        let in_own_code = in_own_code(raw, activation);
+        let gives_way = core.can_wait(raw) && !in_own_code;
+        // Where it gives way, the kernel ends it between two polls.
+        if !gives_way && (core.context.must_end() || core.is_overdue()) {
             core.killed.set(true);
         }
         if core.killed.get() || core.heap.is_exhausted() {
+            // Before it raises: no message handler of the script may run now, see `xpcall`.
             core.killed.set(true);
             // Again at the next instruction, should the script catch it.
             arm(raw);
@@ -185,9 +192,9 @@ unsafe extern "C-unwind" fn hook(raw: *mut lua_State, activation: *mut lua_Debug
             ffi::lua_error(raw);
         } else if !core.context.slice_is_over() {
             ffi::lua_sethook(raw, None, 0, 0);
-        } else if in_own_code(raw, activation) {
+        } else if in_own_code {
             ffi::lua_sethook(raw, Some(hook), ffi::LUA_MASKCOUNT, RETRY_OWN_INSTRUCTIONS);
-        } else if can_wait {
+        } else if gives_way {
             core.pause.set(Some(Pause::Slice));
             Core::set_paused(raw, true);
             ffi::lua_yield(raw, 0);
@@ -198,7 +205,9 @@ unsafe extern "C-unwind" fn hook(raw: *mut lua_State, activation: *mut lua_Debug
 }
 
 /// Whether the runtime's own Lua code runs, in which no thread gives way: a channel looks
-/// for a partner and then queues, and nobody may come between the two.
+/// for a partner and then queues, and nobody may come between the two. Scripts cannot reach
+/// what that code works on, so its loops are as long as its queues, and it is soon left; the
+/// end of the process does not wait for it.
 unsafe fn in_own_code(raw: *mut lua_State, activation: *mut lua_Debug) -> bool {
     // SAFETY: Lua handed the activation to the hook; its source is a text of the function.
     unsafe {

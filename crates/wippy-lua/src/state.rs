@@ -408,6 +408,30 @@ impl<'s> State<'s> {
         Some(unsafe { ffi::lua_touserdata(self.raw, index).cast::<T>().read() })
     }
 
+    /// Pops a table and pushes a userdata around it, with the metatable of `key`, so that
+    /// scripts can hold the table and not look into it.
+    pub(crate) fn wrap_table(self, key: &'static Key) {
+        // SAFETY: the userdata has one user value, which the table below it becomes.
+        unsafe {
+            ffi::lua_newuserdatauv(self.raw, 0, 1);
+            self.insert(-2);
+            ffi::lua_setiuservalue(self.raw, -2, 1);
+        }
+        self.get_registry(key);
+        self.set_metatable(-2);
+    }
+
+    /// Pushes the table of a userdata that [`State::wrap_table`] made with the same key,
+    /// and whether it is one; else nil.
+    pub(crate) fn get_wrapped(self, index: c_int, key: &'static Key) -> bool {
+        if self.type_of(index) != Type::Userdata || !self.has_metatable(index, key) {
+            self.push_nil();
+            return false;
+        }
+        // SAFETY: it is a userdata.
+        unsafe { ffi::lua_getiuservalue(self.raw, index, 1) == ffi::LUA_TTABLE }
+    }
+
     /// Sets functions in the table on top.
     pub(crate) fn set_functions(self, functions: &[(&str, ffi::lua_CFunction)]) {
         for (name, function) in functions {
@@ -433,13 +457,18 @@ impl<'s> State<'s> {
     }
 
     /// Calls a function of this crate's own Lua code, which does not raise or wait: pops it
-    /// and its arguments and pushes results, nil should it raise after all.
+    /// and its arguments and pushes results, nil should it raise after all. It pays for its
+    /// memory as a script does, so it fails where there is none left, or the process is dead.
     pub(crate) fn call_trusted(self, args: c_int, results: c_int) {
         let base = self.top() - args - 1;
+        let core = self.core();
+        let before = core.heap.host_mode(false);
         // SAFETY: the call is protected; function and arguments are on top.
         let status = unsafe { ffi::lua_pcallk(self.raw, args, results, 0, 0, None) };
+        core.heap.host_mode(before);
         if status != ffi::LUA_OK {
-            tracing::error!("Lua code of the runtime failed");
+            // No more than this: deep recursion brings a script here as often as it likes.
+            tracing::debug!(entry = %core.program.id, "Lua code of the runtime failed");
             self.set_top(base);
             self.set_top(base + results);
         }

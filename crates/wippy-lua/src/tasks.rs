@@ -146,6 +146,11 @@ impl Tasks {
         self.running
     }
 
+    /// The Lua thread of an ID.
+    pub(crate) fn thread(&mut self, id: TaskId) -> Option<*mut lua_State> {
+        self.get(id).map(|task| task.thread)
+    }
+
     /// Removes a thread that has ended.
     pub(crate) fn remove(&mut self, id: TaskId) {
         if self.get(id).is_some()
@@ -180,7 +185,8 @@ impl Tasks {
     pub(crate) fn wait(&mut self) {
         let Some(id) = self.running.take() else { return };
         let Some(task) = self.get(id) else { return };
-        if std::mem::take(&mut task.token) && task.want.operation.is_none() {
+        // A thread with an operation keeps its token for the wait after.
+        if task.want.operation.is_none() && std::mem::take(&mut task.token) {
             task.stage = Stage::Ready;
             task.want = Want::default();
             self.ready.push_back(id);

@@ -91,6 +91,18 @@ impl Exit {
         matches!(self, Self::Normal(_))
     }
 
+    /// Whether it ended well, or because somebody wished it.
+    pub fn is_expected(&self) -> bool {
+        matches!(
+            self,
+            Self::Normal(_)
+                | Self::Canceled(_)
+                | Self::Terminated
+                | Self::NoProcess
+                | Self::NodeDown
+        )
+    }
+
     /// The error of a process that did not end well.
     pub fn error(&self) -> Option<Error> {
         Some(match self {

@@ -35,6 +35,9 @@ fn write(text: &mut String) -> std::fmt::Result {
     for kind in EntryKind::ALL {
         let table = kind.table();
         write!(text, "\n### {kind}\n\n{}\n", table.doc)?;
+        if !kind.is_in_effect() {
+            text.push_str("\n**Read and checked; without effect in this version.**\n");
+        }
         write_table(text, &table)?;
         collect(&table, &mut groups);
     }

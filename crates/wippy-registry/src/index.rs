@@ -46,6 +46,16 @@ pub(crate) fn entries(
     let name = || sources.get(file.source).map_or("", |source| Source::name(source));
     let Some((key, namespace)) = document.pair("namespace") else {
         tracing::debug!(file = name(), "skipped: no namespace, so it is no index of entries");
+        // Other YAML may stand beside indexes; a list of kinds is an index all the same.
+        if let Some((key, entries)) = document.pair("entries")
+            && let Content::List(items) = &entries.content
+            && items.iter().any(|item| item.get("kind").is_some())
+        {
+            let message = format!("{}: it has entries but no `namespace`: skipped", name());
+            let help = "add `namespace: app`, or another name, above the entries";
+            let place = sources.place(key.span);
+            found.push(Diagnostic::warning("no-namespace", message).at(place).help(help));
+        }
         return;
     };
     let error = |code, span, message: String, help: &str| {

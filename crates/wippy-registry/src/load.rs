@@ -256,6 +256,18 @@ impl Loader<'_> {
         named.sort_by(|(a, x), (b, y)| (a, &x.id).cmp(&(b, &y.id)));
         let mut first: IndexMap<&str, &Entry> = IndexMap::new();
         for (name, entry) in named {
+            if name == "list" {
+                let message = format!(
+                    "entry {}: no command can have the name \"list\": `wippy run list` lists \
+                     the commands",
+                    entry.id
+                );
+                let diagnostic = Diagnostic::error("reserved-command", message)
+                    .at(entry.place_of("meta.command.name"))
+                    .help("give it another `meta.command.name`");
+                found.push(diagnostic);
+                continue;
+            }
             match first.get(name) {
                 None => _ = first.insert(name, entry),
                 Some(other) => {

@@ -286,7 +286,7 @@ fn compile(spec: &WasmSpec, bytes: &[u8], engines: &Engines) -> Result<Compiled>
 
 fn invalid(spec: &WasmSpec, error: &dyn fmt::Display) -> Error {
     Error::invalid(format!(
-        "{}: {} is no valid WebAssembly: {}; build it again, then `wippy hash --write`",
+        "{}: {} is no valid WebAssembly: {}; build it again",
         spec.id,
         spec.source.name(),
         one_line(error)

@@ -149,7 +149,9 @@ fn not_found(
             "{id}: {name} exports \"{method}\" in several interfaces: write interface#{method}"
         ),
         Some(method) => format!("{id}: {name} exports no \"{method}\""),
-        None => format!("{id}: {name} has no single export to run: name one as method"),
+        None => {
+            format!("{id}: {name} has no single export to run: name one (`method`, or --method)")
+        }
     };
     Error::not_found(format!("{text}; it exports: {listed}"))
         .with_details(Value::map([("field", Value::from("method"))]))

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io;
 
-use wippy_model::{Error, Exit, Kind};
+use wippy_model::{EntryId, Error, Exit, Kind};
 use wippy_registry::{Diagnostic, Diagnostics};
 
 use crate::output;
@@ -82,11 +82,15 @@ impl Failure {
     }
 
     /// How an exit that is not normal ends the command.
-    pub(crate) fn of_exit(exit: &Exit) -> Self {
+    pub(crate) fn of_exit(entry: &EntryId, exit: &Exit) -> Self {
         match (exit, exit.error()) {
             // A program that exits with a code has said what it had to say.
             (Exit::Code(code), _) => Self::silent(*code),
             (Exit::Config(error), _) => Self::of(error, status::USAGE),
+            // These name no entry themselves.
+            (Exit::Terminated | Exit::Canceled(_) | Exit::HostPanic(_), Some(error)) => {
+                Self::of(&error.context(entry), status::FAILED)
+            }
             (_, Some(error)) => Self::of(&error, status::FAILED),
             (_, None) => Self::silent(status::OK),
         }

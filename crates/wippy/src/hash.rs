@@ -41,17 +41,15 @@ pub(crate) fn hash(args: &HashArgs) -> Outcome {
             }
         }
     }
+    let written = args.write && write(&found, &mut wrong);
     let mut table = String::new();
     for (entry, hash, state) in &found {
-        let mark = match (state, args.write) {
+        let mark = match (state, written) {
             (State::Same, _) => "",
             (State::Other, true) => "  written",
             (State::Other, false) => "  not what the entry says",
         };
         table.push_str(&format!("{hash}  {}{mark}\n", entry.id));
-    }
-    if args.write {
-        write(&found, &mut wrong);
     }
     output::print(&table)?;
     match wrong.is_empty() {
@@ -68,8 +66,10 @@ fn hash_of(volumes: &Volumes, binary: &Binary, bytes_max: u64) -> Result<Hash, E
     Ok(Hash::of(&bytes))
 }
 
-/// Changes each file once, however many of its entries change.
-fn write(found: &[(&Entry, Hash, State)], wrong: &mut Diagnostics) {
+/// Changes each file once, however many of its entries change. Tells whether all of them
+/// were written.
+fn write(found: &[(&Entry, Hash, State)], wrong: &mut Diagnostics) -> bool {
+    let before = wrong.iter().count();
     let mut files: IndexMap<PathBuf, String> = IndexMap::new();
     for (entry, hash, state) in found {
         if matches!(state, State::Same) {
@@ -93,10 +93,13 @@ fn write(found: &[(&Entry, Hash, State)], wrong: &mut Diagnostics) {
     }
     for (path, text) in files {
         if let Err(error) = replace(&path, &text) {
-            let message = format!("cannot write {}: {error}", path.display());
+            // The error names the file that would have taken its place.
+            let why = error.kind();
+            let message = format!("cannot write {}: {why}", path.display());
             wrong.push(Diagnostic::error("write", message));
         }
     }
+    wrong.iter().count() == before
 }
 
 /// Replaces a file in one step, so that nobody reads half of it and a full disk loses

@@ -137,10 +137,21 @@ impl Node {
         if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
     }
 
-    /// Warnings about binaries that load: imports that nothing here provides.
+    /// Warnings about what loads: entries without effect, and imports that nothing here
+    /// provides.
     pub(crate) fn warnings(&self) -> Diagnostics {
         let mut warnings = Diagnostics::default();
         for entry in self.registry().entries() {
+            if !entry.kind().is_in_effect() {
+                let message = format!(
+                    "entry {}: {} has no effect in this version",
+                    entry.id,
+                    entry.kind().name()
+                );
+                let help = "`docs/entries.md` says which kinds have";
+                let warning = Diagnostic::warning("no-effect", message);
+                warnings.push(warning.at(entry.place().clone()).help(help));
+            }
             let Some(binary) = entry.binary() else { continue };
             let volume = self.parts.volumes.get(&binary.fs).ok();
             let bytes_max = self.parts.project.settings().wasm.binary_bytes_max;

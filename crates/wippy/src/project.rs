@@ -24,7 +24,7 @@ pub(crate) fn options(args: &ProjectArgs) -> LoadOptions {
 ///
 /// # Errors
 ///
-/// Everything that is wrong with the project files.
+/// Everything that is wrong with the project files, or that there are none.
 pub(crate) fn load(
     args: &ProjectArgs,
     log_args: LogArgs,
@@ -39,6 +39,13 @@ pub(crate) fn load(
                 output::show_one(warning);
             }
         }
+    }
+    if project.registry().is_empty() {
+        return Err(Failure::usage_with_help(
+            "no-project",
+            "there is no project in this folder: it has no entries",
+            "`wippy init` makes one, -C DIR names another",
+        ));
     }
     Ok((project, log))
 }

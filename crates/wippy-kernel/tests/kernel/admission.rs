@@ -12,10 +12,7 @@ use crate::script::{HOST, add, forever, id, node, node_with, request, spawn};
 async fn what_is_not_there_is_named() {
     let kernel = node();
     let error = kernel.spawn(request("test:nothing")).await.unwrap_err();
-    assert_eq!(
-        error.message(),
-        "there is no process entry test:nothing: check the ID, `wippy check` lists the entries"
-    );
+    assert_eq!(error.message(), "there is no process entry test:nothing; process entries: none");
     add(&kernel, "test:forever", Limits::default(), |_, _| forever());
     let mut elsewhere = request("test:forever");
     elsewhere.host = id("test:elsewhere");

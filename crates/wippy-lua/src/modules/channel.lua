@@ -5,12 +5,21 @@
 -- names the thread; `sel.done` is the case that was served. Who serves a case gives the
 -- value directly and wakes the thread. A channel that is fed from outside (mailbox, clock)
 -- is looked at again by whoever waits on it, after each wake.
+--
+-- Scripts hold a channel as a userdata around its state, which they cannot reach: this code
+-- is not preempted, so nobody else may say how long its loops are. For the same reason it
+-- reads the tables of scripts through `sys` alone, which calls no metamethod, and uses no
+-- global.
 
 local sys = ...
 local park, wake, task, take, now, fail = sys.park, sys.wake, sys.task, sys.take, sys.now, sys.fail
-local getmetatable, setmetatable, type, math_type = sys.getmetatable, sys.setmetatable, sys.type, sys.math_type
+local wrap, state, cases_of, case_of = sys.wrap, sys.state, sys.cases_of, sys.case_of
+local type, is_integer = sys.type, sys.is_integer
 
-local Channel = { __name = "channel" }
+-- How many cases one selection may have: each of its looks is at all of them.
+local CASES_MAX = 1000
+
+local Channel = { __name = "channel", __metatable = false }
 Channel.__index = Channel
 
 -- Queues of waiters: first in, first out; what is served or given up is skipped.
@@ -130,38 +139,39 @@ local function try_send(ch, value)
     return false
 end
 
-local function check(ch, method)
-    if getmetatable(ch) ~= Channel then
-        fail("call it on a channel, as ch:" .. method .. "(), not on a " .. type(ch))
-    end
+-- The state of the channel that a method was called on.
+local function of(self, method)
+    return state(self) or fail("call it on a channel, as ch:" .. method .. "(), not on a " .. type(self))
 end
 
+-- The channel for scripts, and its state.
 local function make(capacity)
-    return setmetatable({
+    local ch = {
         capacity = capacity, first = 1, count = 0, closed = false,
         receivers = queue(), senders = queue(),
-    }, Channel)
+    }
+    return wrap(ch), ch
 end
 
 function Channel:receive()
-    check(self, "receive")
-    local ready, value, ok = try_receive(self)
+    local ch = of(self, "receive")
+    local ready, value, ok = try_receive(ch)
     if ready then
         return value, ok
     end
     local sel = { task = task() }
     local waiter = { sel = sel }
-    push(self.receivers, waiter)
+    push(ch.receivers, waiter)
     while true do
-        park(self.lanes or 0, self.due)
+        park(ch.lanes or 0, ch.due)
         if sel.done then
             return sel.value, sel.ok
         end
-        if self.outside then
-            ready, value, ok = try_receive(self)
+        if ch.outside then
+            ready, value, ok = try_receive(ch)
             if ready then
                 sel.done = waiter
-                tidy(self.receivers)
+                tidy(ch.receivers)
                 return value, ok
             end
         end
@@ -169,12 +179,12 @@ function Channel:receive()
 end
 
 function Channel:send(value)
-    check(self, "send")
-    if try_send(self, value) then
+    local ch = of(self, "send")
+    if try_send(ch, value) then
         return true
     end
     local sel = { task = task() }
-    push(self.senders, { sel = sel, value = value })
+    push(ch.senders, { sel = sel, value = value })
     repeat
         park(0)
     until sel.done
@@ -185,52 +195,57 @@ function Channel:send(value)
 end
 
 function Channel:close()
-    check(self, "close")
-    if self.closed then
+    local ch = of(self, "close")
+    if ch.closed then
         fail("the channel is closed already")
     end
-    self.closed = true
-    for waiter in pop, self.receivers do
+    ch.closed = true
+    for waiter in pop, ch.receivers do
         serve(waiter, nil, false)
     end
-    for waiter in pop, self.senders do
+    for waiter in pop, ch.senders do
         serve(waiter, nil, false)
     end
 end
 
 function Channel:case_receive()
-    check(self, "case_receive")
+    of(self, "case_receive")
     return { channel = self, receives = true }
 end
 
 function Channel:case_send(value)
-    check(self, "case_send")
+    of(self, "case_send")
     return { channel = self, value = value }
 end
 
 function Channel:__tostring()
-    return ("channel(%d/%d)"):format(self.count, self.capacity)
+    local ch = of(self, "__tostring")
+    return "channel(" .. ch.count .. "/" .. ch.capacity .. ")"
 end
-Channel.__metatable = Channel
 
 local function result(case, value, ok)
     return { channel = case.channel, value = value, ok = ok }
 end
 
--- Where the next selection begins to look, so that no case starves the others.
-local turn = 0
+-- Where the next look begins is drawn by lot, so that no case starves the others: taking
+-- turns would, where the script calls in a rhythm of its own.
+local lot = 1
 
-local function try_cases(cases, count)
-    turn = turn + 1
+local function try_cases(cases, count, outside)
+    lot = lot * 6364136223846793005 + 1442695040888963407
+    local start = (lot >> 33) % count
     for offset = 0, count - 1 do
-        local case = cases[(turn + offset) % count + 1]
-        if case.receives then
-            local ready, value, ok = try_receive(case.channel)
+        local case = cases[(start + offset) % count + 1]
+        local ch = case.ch
+        if outside and not ch.outside then
+            -- Whoever feeds it wakes this thread.
+        elseif case.receives then
+            local ready, value, ok = try_receive(ch)
             if ready then
-                return result(case, value, ok)
+                return case, result(case, value, ok)
             end
-        elseif try_send(case.channel, case.value) then
-            return result(case, nil, true)
+        elseif not outside and try_send(ch, case.value) then
+            return case, result(case, nil, true)
         end
     end
 end
@@ -239,41 +254,48 @@ local module = {}
 
 function module.new(capacity)
     capacity = capacity or 0
-    if math_type(capacity) ~= "integer" or capacity < 0 then
+    if not is_integer(capacity) or capacity < 0 then
         fail("channel.new takes the number of values that may wait")
     end
-    return make(capacity)
+    return (make(capacity))
 end
 
-function module.select(cases)
-    if type(cases) ~= "table" then
+function module.select(script_cases)
+    local count, default = cases_of(script_cases)
+    if not count then
         fail("channel.select takes a table of cases")
+    elseif count > CASES_MAX then
+        fail("channel.select takes at most " .. CASES_MAX .. " cases")
     end
-    local count = #cases
+    -- The cases as they are now, which are the waiters too.
+    local cases = {}
     for position = 1, count do
-        local case = cases[position]
-        if type(case) ~= "table" or getmetatable(case.channel) ~= Channel then
+        local ch, channel, receives, value = case_of(script_cases, position)
+        if not ch then
             fail("channel.select: case " .. position .. " is none; write ch:case_receive() or ch:case_send(v)")
         end
+        cases[position] = { ch = ch, channel = channel, receives = receives, value = value }
     end
-    local chosen = count > 0 and try_cases(cases, count)
-    if chosen then
-        return chosen
+    if count > 0 then
+        local chosen, outcome = try_cases(cases, count, false)
+        if chosen then
+            return outcome
+        end
     end
-    if cases.default then
+    if default then
         return { ok = false, default = true }
     end
     local sel = { task = task() }
     for position = 1, count do
         local case = cases[position]
-        local ch = case.channel
-        push(case.receives and ch.receivers or ch.senders, { sel = sel, value = case.value, case = case })
+        case.sel = sel
+        push(case.receives and case.ch.receivers or case.ch.senders, case)
     end
     local outcome
     repeat
         local lanes, due = 0, nil
         for position = 1, count do
-            local ch = cases[position].channel
+            local ch = cases[position].ch
             if ch.outside and cases[position].receives then
                 lanes = lanes | (ch.lanes or 0)
                 if ch.due and (not due or ch.due < due) then
@@ -282,28 +304,18 @@ function module.select(cases)
             end
         end
         park(lanes, due)
-        if not sel.done then
-            for position = 1, count do
-                local case = cases[position]
-                if case.receives and case.channel.outside then
-                    local ready, value, ok = try_receive(case.channel)
-                    if ready then
-                        sel.done = case
-                        outcome = result(case, value, ok)
-                        break
-                    end
-                end
-            end
+        if not sel.done and count > 0 then
+            sel.done, outcome = try_cases(cases, count, true)
         end
     until sel.done
     for position = 1, count do
         local case = cases[position]
-        tidy(case.receives and case.channel.receivers or case.channel.senders)
+        tidy(case.receives and case.ch.receivers or case.ch.senders)
     end
     if outcome then
         return outcome
     end
-    local case = sel.done.case
+    local case = sel.done
     if not case.receives and not sel.ok then
         fail("send on a closed channel")
     end
@@ -312,24 +324,31 @@ end
 
 -- A channel of one kind of mail.
 local function mail(source, topic, lanes)
-    local ch = make(0)
+    local channel, ch = make(0)
     ch.outside, ch.source, ch.topic, ch.lanes = true, source, topic, lanes
-    return ch
+    return channel
 end
 
 -- A channel that the clock feeds, at `due` and then every `period`.
 local function clock(due, period)
-    local ch = make(0)
-    ch.outside, ch.due, ch.period = true, due, period
-    return ch
+    local channel, ch = make(0)
+    ch.outside, ch.clock, ch.due, ch.period = true, true, due, period
+    return channel
 end
 
-local function reset(ch, due, period)
+-- Whether the clock was to feed it until now.
+local function reset(channel, due, period)
+    local ch = state(channel)
+    if not (ch and ch.clock) then
+        return false
+    end
+    local armed = ch.due ~= nil
     ch.due, ch.period = due, period
     -- Who waits has asked for the time before.
     for position = ch.receivers.first, ch.receivers.last do
         wake(ch.receivers[position].sel.task)
     end
+    return armed
 end
 
-return module, mail, clock, reset
+return module, mail, clock, reset, Channel

@@ -1,6 +1,7 @@
 //! `channel`: Lua code over a few functions of the driver. `channel.lua` is compiled once
-//! for the whole program.
+//! for the whole program. A selection has at most 1000 cases.
 
+use std::ffi::c_int;
 use std::sync::OnceLock;
 use std::task::{Context as Poller, Waker};
 use std::time::SystemTime;
@@ -23,6 +24,8 @@ static MAIL: Key = Key::new();
 static CLOCK: Key = Key::new();
 /// Sets such a channel to another time.
 static RESET: Key = Key::new();
+/// The metatable of channels.
+static CHANNEL: Key = Key::new();
 
 const SOURCE: &str = include_str!("channel.lua");
 
@@ -52,7 +55,8 @@ pub(crate) fn open(state: State<'_>) {
     let base = state.top();
     if state.load(bytecode(), OWN_CODE, true) {
         push_sys(state);
-        state.call_trusted(1, 4);
+        state.call_trusted(1, 5);
+        state.set_registry(&CHANNEL);
         state.set_registry(&RESET);
         state.set_registry(&CLOCK);
         state.set_registry(&MAIL);
@@ -63,7 +67,7 @@ pub(crate) fn open(state: State<'_>) {
 }
 
 fn push_sys(state: State<'_>) {
-    state.push_table(0, 10);
+    state.push_table(0, 12);
     state.set_functions(&[
         ("park", host_fn(park)),
         (
@@ -87,17 +91,77 @@ fn push_sys(state: State<'_>) {
         ),
         ("fail", host_fn(|s, _| Err(fail(s)))),
     ]);
-    state.push_globals();
-    for name in ["getmetatable", "setmetatable", "type"] {
-        state.get_field(-1, name);
-        state.set_field(-3, name);
+    // Lua's own `type` and the like are globals, which a script may have replaced by now.
+    state.set_functions(&[
+        (
+            "wrap",
+            host_fn(|s, _| {
+                s.set_top(1);
+                s.wrap_table(&CHANNEL);
+                Ok(Answer::Values(1))
+            }),
+        ),
+        (
+            "state",
+            host_fn(|s, _| {
+                s.get_wrapped(1, &CHANNEL);
+                Ok(Answer::Values(1))
+            }),
+        ),
+        ("cases_of", host_fn(|s, _| cases_of(s))),
+        ("case_of", host_fn(|s, _| case_of(s))),
+        (
+            "type",
+            host_fn(|s, _| {
+                s.push_str(s.type_name(1));
+                Ok(Answer::Values(1))
+            }),
+        ),
+        (
+            "is_integer",
+            host_fn(|s, _| {
+                s.push_bool(s.to_exact_integer(1).is_some());
+                Ok(Answer::Values(1))
+            }),
+        ),
+    ]);
+}
+
+/// `cases_of(cases)`: how many cases a selection has, and its default; nothing where it is
+/// no table.
+fn cases_of(state: State<'_>) -> Outcome {
+    if state.type_of(1) != Type::Table {
+        return Ok(Answer::Values(0));
     }
-    state.pop(1);
-    state.push_function(host_fn(|s, _| {
-        s.push_str(if s.to_exact_integer(1).is_some() { "integer" } else { "other" });
-        Ok(Answer::Values(1))
-    }));
-    state.set_field(-2, "math_type");
+    state.push_integer(i64::try_from(state.raw_len(1)).unwrap_or(i64::MAX));
+    state.get_field(1, "default");
+    Ok(Answer::Values(2))
+}
+
+/// `case_of(cases, position)`: the state of the case's channel, the channel, whether it
+/// receives, and the value it sends; nothing where it is no case.
+fn case_of(state: State<'_>) -> Outcome {
+    let position = state.to_exact_integer(2).unwrap_or(0);
+    state.get_position(1, position);
+    let case = state.top();
+    state.get_field(case, "channel");
+    if !state.get_wrapped(case + 1, &CHANNEL) {
+        return Ok(Answer::Values(0));
+    }
+    state.push_copy(case + 1);
+    state.get_field(case, "receives");
+    state.get_field(case, "value");
+    Ok(Answer::Values(4))
+}
+
+/// The topic of the channel of `process.listen` at `index`.
+pub(crate) fn topic_of(state: State<'_>, index: c_int) -> Option<String> {
+    let top = state.top();
+    let topic = (state.get_wrapped(index, &CHANNEL)
+        && state.get_field(-1, "topic") == Type::String)
+        .then(|| crate::failure::text(state, -1));
+    state.set_top(top);
+    topic
 }
 
 /// `park(lanes, due)`: waits until something comes on a lane, the time has come, or a wake.
@@ -191,8 +255,13 @@ pub(crate) fn push_clock_channel(state: State<'_>, due_ns: i64, period_ns: Optio
     state.call_trusted(2, 1);
 }
 
-/// Sets the clock channel on top, which it pops, to another time; `None` stops it.
-pub(crate) fn reset_clock_channel(state: State<'_>, due_ns: Option<i64>, period_ns: Option<i64>) {
+/// Sets the clock channel on top, which it pops, to another time; `None` stops it. Whether
+/// it was to be fed until now.
+pub(crate) fn reset_clock_channel(
+    state: State<'_>,
+    due_ns: Option<i64>,
+    period_ns: Option<i64>,
+) -> bool {
     state.get_registry(&RESET);
     state.insert(-2);
     for time in [due_ns, period_ns] {
@@ -201,7 +270,10 @@ pub(crate) fn reset_clock_channel(state: State<'_>, due_ns: Option<i64>, period_
             None => state.push_nil(),
         }
     }
-    state.call_trusted(3, 0);
+    state.call_trusted(3, 1);
+    let armed = state.to_bool(-1);
+    state.pop(1);
+    armed
 }
 
 #[cfg(test)]

@@ -74,20 +74,21 @@ pub(crate) fn open(state: State<'_>) {
 }
 
 fn write(state: State<'_>, stream: Stream, first: i32) -> Outcome {
-    let mut bytes = Vec::new();
     for index in first..=state.top() {
-        match state.type_of(index) {
-            Type::String => bytes.extend_from_slice(state.to_bytes(index).unwrap_or_default()),
-            Type::Number => bytes.extend_from_slice(text(state, index).as_bytes()),
-            _ => {
-                return Err(misuse(
-                    state,
-                    format_args!("write takes texts and numbers, got a {}", state.type_name(index)),
-                ));
-            }
+        if !matches!(state.type_of(index), Type::String | Type::Number) {
+            return Err(misuse(
+                state,
+                format_args!("write takes texts and numbers, got a {}", state.type_name(index)),
+            ));
         }
     }
-    let written = state.core().output.borrow_mut().write(stream, &bytes);
+    // One by one: together they may be a text many times over, which no limit counts.
+    let mut output = state.core().output.borrow_mut();
+    let written = (first..=state.top()).try_for_each(|index| match state.to_bytes(index) {
+        Some(bytes) => output.write(stream, bytes),
+        None => output.write(stream, text(state, index).as_bytes()),
+    });
+    drop(output);
     match written {
         Ok(()) => {
             if first == 2 {

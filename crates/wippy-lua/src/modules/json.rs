@@ -1,6 +1,6 @@
 //! `json`: `encode(value)` and `decode(text)`, each with `nil, error` on failure.
 
-use wippy_model::{Error, Value};
+use wippy_model::{Error, Kind, Value};
 
 use crate::convert;
 use crate::host_fn::{Answer, failed, host_fn};
@@ -22,7 +22,15 @@ pub(crate) fn open(state: State<'_>) {
         (
             "decode",
             host_fn(|s, _| {
+                let bytes_max = s.core().program.limits.host_buffer_bytes;
                 let parsed = match s.to_str(1) {
+                    Some(text) if text.len() as u64 > bytes_max => Err(Error::new(
+                        Kind::ResourceExhausted,
+                        format!(
+                            "json.decode: the text is larger than {bytes_max} bytes \
+                             (limits.host_buffer_bytes)"
+                        ),
+                    )),
                     Some(text) => Value::parse_json(text),
                     None => Err(Error::invalid(format!(
                         "json.decode takes a text in UTF-8, got a {}",

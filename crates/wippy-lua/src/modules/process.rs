@@ -4,7 +4,8 @@
 //! `kind`, `from`, `at` (nanoseconds since 1970), `value`, `error` and `result` (`value`,
 //! `error`); a CANCEL also has `deadline` and `reason`. A message from `receive` is such a
 //! table with `topic`, `payload` (the first) and `payloads` (all); `inbox` and `listen` with
-//! `{message = true}` give message objects, `listen` alone the payload.
+//! `{message = true}` give message objects, `listen` alone the payload. A process listens to
+//! at most 1024 topics of at most 1 KiB each.
 
 use std::ffi::c_int;
 use std::task::{Context as Poller, Waker};
@@ -30,6 +31,8 @@ static CHANNELS: Key = Key::new();
 
 /// How many topics a process may listen to.
 const TOPICS_MAX: usize = 1024;
+/// How long each of them may be, in bytes.
+const TOPIC_BYTES_MAX: usize = 1 << 10;
 
 pub(crate) fn open(state: State<'_>) {
     state.push_table(0, 18);
@@ -131,14 +134,26 @@ fn target(state: State<'_>) -> Result<Pid> {
     Pid::parse(text(state, 1, "a PID")?).map_err(|error| Error::invalid(error.to_string()))
 }
 
+/// The values from the third argument on, which share one budget.
+fn values(state: State<'_>, what: &str) -> Result<Vec<Value>> {
+    let mut budget = convert::Budget::new(state);
+    (3..=state.top())
+        .map(|index| {
+            convert::to_value_within(
+                state,
+                index,
+                format_args!("{what} {}", index - 2),
+                &mut budget,
+            )
+        })
+        .collect()
+}
+
 /// The request of `spawn(entry, host, ...)`.
 fn spawn_request(state: State<'_>) -> Result<SpawnRequest> {
     let unit = entry_id(state, 1, "the ID of an entry")?;
     let host = entry_id(state, 2, "the ID of a process host")?;
-    let mut args = Vec::with_capacity(usize::try_from(state.top() - 2).unwrap_or(0));
-    for index in 3..=state.top() {
-        args.push(convert::to_value(state, index, format_args!("argument {}", index - 2))?);
-    }
+    let args = values(state, "argument")?;
     let mut request = SpawnRequest::new(unit, host, args);
     request.context = state.core().context.context().clone();
     Ok(request)
@@ -193,10 +208,7 @@ fn exec(state: State<'_>, again: bool) -> Outcome {
 fn send(state: State<'_>) -> Result<()> {
     let target = target(state)?;
     let topic = text(state, 2, "a topic")?.into();
-    let mut payloads = Vec::with_capacity(usize::try_from(state.top() - 2).unwrap_or(0));
-    for index in 3..=state.top() {
-        payloads.push(convert::to_value(state, index, format_args!("payload {}", index - 2))?);
-    }
+    let payloads = values(state, "payload")?;
     let context = &state.core().context;
     let message = Message {
         from: Some(context.pid().clone()),
@@ -285,6 +297,10 @@ fn listen(state: State<'_>) -> Outcome {
         Ok(topic) => topic,
         Err(error) => return failed(state, &error),
     };
+    if topic.len() > TOPIC_BYTES_MAX {
+        let message = format!("a topic to listen to has at most {TOPIC_BYTES_MAX} bytes");
+        return failed(state, &Error::invalid(message));
+    }
     let whole = state.get_field(2, "message") != Type::Nil && state.to_bool(-1);
     let core = state.core();
     let mut mail = core.mail.borrow_mut();
@@ -307,15 +323,14 @@ fn listen(state: State<'_>) -> Outcome {
 
 /// `unlisten(channel or topic)`: later messages of the topic come with the others again.
 fn unlisten(state: State<'_>) -> Outcome {
-    if state.type_of(1) == Type::Table {
-        state.get_field(1, "topic");
-        state.replace(1);
-    }
-    let topic = match text(state, 1, "a channel of process.listen, or its topic") {
-        Ok(topic) => topic,
-        Err(error) => return failed(state, &error),
+    let topic = match channel::topic_of(state, 1) {
+        Some(topic) => topic,
+        None => match text(state, 1, "a channel of process.listen, or its topic") {
+            Ok(topic) => topic.to_owned(),
+            Err(error) => return failed(state, &error),
+        },
     };
-    let listened = state.core().mail.borrow_mut().unlisten(topic);
+    let listened = state.core().mail.borrow_mut().unlisten(&topic);
     state.push_bool(listened);
     Ok(Answer::Values(1))
 }

@@ -15,7 +15,7 @@ use crate::host_fn::{Answer, Outcome, Raised, failed, host_fn, misuse};
 use crate::modules::channel;
 use crate::modules::process::unix_ns;
 use crate::moment;
-use crate::state::{Key, State, Type};
+use crate::state::{Key, State};
 use crate::tasks::Want;
 
 /// The metatable of timers and tickers.
@@ -158,9 +158,7 @@ fn timer(state: State<'_>, ticks: bool) -> Outcome {
                 host_fn(|s, _| {
                     check(s)?;
                     s.get_position(1, 1);
-                    let armed = s.get_field(-1, "due") != Type::Nil;
-                    s.pop(1);
-                    channel::reset_clock_channel(s, None, None);
+                    let armed = channel::reset_clock_channel(s, None, None);
                     s.push_bool(armed);
                     Ok(Answer::Values(1))
                 }),

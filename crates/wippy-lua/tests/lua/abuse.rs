@@ -3,7 +3,7 @@
 use wippy_lua::LuaSpec;
 use wippy_model::{Exit, Kind, Limit, Limits, Value};
 
-use crate::support::{Node, check, exit, failure, spec, text, virtual_time};
+use crate::support::{Node, check, exit, failure, list, spec, text, virtual_time};
 
 fn with_memory(memory_bytes: u64, source: &str) -> Exit {
     let limits = Limits { memory_bytes, ..Limits::default() };
@@ -28,7 +28,10 @@ fn memory_runs_out() {
         "local t = {} xpcall(function() for i = 1, math.huge do t[i] = {} end end, function() while true do t[#t + 1] = {} end end)",
         "local x <close> = setmetatable({}, { __close = function() while true do end end }) local t = {} for i = 1, math.huge do t[i] = {} end",
         "local function f(...) f(1, ...) end f()",
-        "table.concat(setmetatable({}, { __len = function() return 1 << 40 end, __index = function() return 'xxxxxxxx' end }))",
+        "table.concat(setmetatable({}, { __index = function() return ('x'):rep(100) end }), '', 1, 500000)",
+        "xpcall(function() pcall(string.rep, 'x', 20 << 20) while true do local t = {} end end, function() while true do end end)",
+        // The host allocates for it, and it allocates nothing itself.
+        "local e, t = errors.new(('x'):rep(500000)), table.pack(table.unpack({}, 1, 100)) for i = 1, 100 do t[i] = tostring(e) end return 1",
         "local c = channel.new(math.maxinteger) while true do c:send({}) end",
         "print(('x'):rep(6 << 20), ('x'):rep(6 << 20))",
     ] {
@@ -85,15 +88,33 @@ fn endless_loops_in_c() {
     for source in [
         "table.move({}, 1, math.maxinteger - 1, 2)",
         "table.move({}, math.mininteger, -1, 1)",
-        "table.insert(setmetatable({}, { __len = function() return 1 << 60 end }), 1, 1)",
-        "table.remove(setmetatable({}, { __len = function() return 1 << 60 end }), 1)",
-        "table.sort(setmetatable({}, { __len = function() return (1 << 31) - 2 end }), rawequal)",
+        "table.concat(setmetatable({}, { __len = function() return 1 << 60 end, __index = function() return '' end }))",
+        "table.concat(setmetatable({}, { __index = function() return '' end }), '', 1, math.maxinteger)",
+        "table.concat({}, '', math.mininteger, math.maxinteger)",
         "coroutine.resume(coroutine.create(print), table.unpack({}, 1, 999000)) error('more elements')",
     ] {
         let error = failure(source);
         assert!(error.message().contains("more elements"), "{source}: {error}");
     }
+    for source in [
+        "table.insert(setmetatable({}, { __len = function() return 1 << 60 end }), 1, 1)",
+        "local n = 0 table.insert(setmetatable({}, { __len = function() n = n + 1 return n == 1 and 0 or 1 << 60 end }), 1, 1)",
+        "table.remove(setmetatable({}, { __len = function() return 1 << 60 end }), 1)",
+        "table.sort(setmetatable({}, { __len = function() return (1 << 31) - 2 end }), rawequal)",
+    ] {
+        let error = failure(source);
+        assert!(error.message().contains("it has a __len"), "{source}: {error}");
+    }
     check(&[
+        (
+            "return table.concat(setmetatable({}, { __len = function() return 2 end, __index = function() return 'x' end }))",
+            text("xx"),
+        ),
+        (
+            "return table.concat({ 1, 2, 3 }, ' ', 2) .. table.concat({ 4, 5 }, ',', 1, 1)",
+            text("2 34"),
+        ),
+        ("return (pcall(table.concat))", false.into()),
         ("return ('') :rep(1 << 62)", text("")),
         ("return ('x'):rep(3, ',')", text("x,x,x")),
         (
@@ -158,9 +179,8 @@ fn the_runtimes_own_tables() {
         "setmetatable(_G, { __index = error, __newindex = error }) return 1",
         "string.format = nil return (('x'):rep(2))",
         "getmetatable('').__index = nil return 1",
-        "local mt = getmetatable(channel.new()) mt.receive = nil mt.__index = nil return 1",
-        "local c = channel.new() c.receivers = 5 pcall(c.send, c, 1) c.senders = nil pcall(c.receive, c) return 1",
-        "local c = process.events() c.source = 'x' c.lanes = 'y' c.due = {} pcall(c.receive, c) return 1",
+        "local t = require('time').timer(1) t[1] = process.events() t:stop() t:reset(1) t[1] = 5 t:stop() t:reset(1) return t:channel()",
+        "pcall(rawset, channel.new(), 'receivers', {}) return 1",
         "local e = errors.new('x') for k in pairs(e) do e[k] = {} end error(e)",
         "local e = errors.new('x') e[4] = print e[1] = nil error(e)",
         "error(setmetatable({}, { __name = ('x'):rep(1000) }))",
@@ -168,10 +188,62 @@ fn the_runtimes_own_tables() {
         let exit = exit(source);
         assert!(matches!(exit, Exit::Normal(_) | Exit::Failed(_)), "{source}: {exit:?}");
     }
+    // A channel's state is out of reach: the code that works on it is not preempted.
+    let error = failure(
+        "local ch = channel.new()
+         ch.receivers = setmetatable({}, { __index = { first = 1, last = 1, gone = 0, [1] = { sel = { done = true } } }, __newindex = {} })
+         ch:send(1)",
+    );
+    assert!(error.message().contains("attempt to index a channel value"), "{error}");
     check(&[
+        ("return getmetatable(channel.new())", false.into()),
+        (
+            // Opened late, it uses nothing that the script has put in place of Lua's own.
+            "local function hog() local t = {} for i = 1, math.huge do t[i] = { i } end end
+             setmetatable, getmetatable, type, rawget = hog, hog, hog, hog
+             local c = _G['chan' .. 'nel'].new(1) c:send(1) return (c:receive())",
+            Value::Int(1),
+        ),
+        (
+            "local seen = 0
+             local cases = setmetatable({}, { __len = function() seen = 1 return 1 << 60 end, __index = function() seen = 1 end })
+             cases[1] = setmetatable({}, { __index = function() seen = 1 end })
+             local ok = pcall(channel.select, cases) return { ok, seen }",
+            list([false.into(), Value::Int(0)]),
+        ),
         ("return getmetatable(errors.new('x'))", text("error")),
         ("return getmetatable(payload.null)", false.into()),
         ("return getmetatable(payload.uint(-1))", false.into()),
         ("return getmetatable(require('time').seconds(1))", false.into()),
     ]);
+}
+
+#[test]
+fn values_that_take_long_to_read() {
+    let source = "local empty, list = {}, {}
+        for i = 1, 1000000 do empty[i] = i end
+        for i = 1, 1000000 do empty[i] = nil end
+        for i = 1, 200000 do list[i] = empty end
+        local _, err = process.send(process.pid(), 'x', list)
+        return { err:kind(), err:message() }";
+    let Exit::Normal(Value::List(found)) = exit(source) else { panic!() };
+    assert_eq!(found.first(), Some(&text("Invalid")));
+    assert!(
+        found.get(1).and_then(Value::as_str).is_some_and(|text| {
+            text.starts_with("payload 1") && text.ends_with("takes longer than 1000 ms")
+        }),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn tracebacks_search_no_table_of_the_script() {
+    let source = "local function inner() return errors.call_stack() end
+        _G.planted = inner
+        return (inner())";
+    let Exit::Normal(Value::String(stack)) = exit(source) else { panic!() };
+    assert!(!stack.contains("planted"), "{stack}");
+    // But Lua's own keep their names.
+    let stack = failure("pcall(error) string.rep()").stack().unwrap().to_string();
+    assert!(stack.contains("[C]: in function 'string.rep'"), "{stack}");
 }

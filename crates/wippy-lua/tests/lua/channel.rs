@@ -125,7 +125,7 @@ fn select() {
              local inbox, busy = process.inbox(), channel.new(1000)
              for i = 1, 1000 do busy:send(i) end
              process.send(me, 'a', 'mail')
-             for i = 1, 3 do
+             for i = 1, 64 do
                 local r = channel.select{ busy:case_receive(), inbox:case_receive() }
                 if r.channel == inbox then return r.value:payload() end
              end",
@@ -137,6 +137,18 @@ fn select() {
              local r = channel.select{ inbox:case_receive(), events:case_receive(), require('time').after('2s'):case_receive() }
              return { r.channel == events, r.value.value }",
             list([true.into(), text("slept")]),
+        ),
+        (
+            // Nor where the script selects in a rhythm of its own.
+            "local a, b, x = channel.new(100), channel.new(100), channel.new(100)
+             for i = 1, 100 do a:send(1) b:send(1) x:send(1) end
+             local from_a = 0
+             for i = 1, 100 do
+                if channel.select{ a:case_receive(), b:case_receive() }.channel == a then from_a = from_a + 1 end
+                channel.select{ x:case_receive() }
+             end
+             return from_a > 25 and from_a < 75",
+            true.into(),
         ),
         (
             // Losing cases leave nothing behind.
@@ -162,6 +174,10 @@ fn misuse() {
         ("channel.new('x')", "number of values"),
         ("channel.new().receive(1)", "as ch:receive()"),
         ("channel.select(1)", "table of cases"),
+        (
+            "local c, t = channel.new():case_receive(), {} for i = 1, 1001 do t[i] = c end channel.select(t)",
+            "at most 1000 cases",
+        ),
         ("process.events():send(1)", "the runtime feeds it"),
     ] {
         let error = failure(source);
@@ -181,6 +197,16 @@ fn a_deadlock_is_an_error() {
     let error =
         failure("local c = channel.new() coroutine.spawn(function() c:receive() end) c:receive()");
     assert!(error.message().contains("each of 2 threads"), "{error}");
+    // The stack is the main function's, whoever ran last.
+    for others in ["c:receive()", "require('time').sleep(1)", ""] {
+        let source = format!(
+            "local c = channel.new()\nlocal function other()\n{others}\nend\n\
+             coroutine.spawn(other)\nc:receive()"
+        );
+        let error = failure(&source);
+        let stack = error.stack().unwrap().to_string();
+        assert!(stack.contains("script.lua:6"), "{others}: {stack}");
+    }
     let error = failure("channel.select{}");
     assert!(error.message().contains("deadlock"), "{error}");
     let error = failure("local t = require('time').timer(1) t:stop() t:channel():receive()");

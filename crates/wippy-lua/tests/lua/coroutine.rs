@@ -171,6 +171,14 @@ fn threads() {
         ("coroutine.spawn(function() while true do require('time').sleep('1h') end end) return 1", Value::Int(1)),
         ("return (pcall(coroutine.spawn, 1))", Value::Bool(false)),
         (
+            // One that has ended is dead, whoever kept it.
+            "local co coroutine.spawn(function() co = coroutine.running() return print, 1 end)
+             require('time').sleep(1)
+             local ok, message = coroutine.resume(co)
+             return { coroutine.status(co), ok, message }",
+            list([text("dead"), false.into(), text("cannot resume dead coroutine")]),
+        ),
+        (
             "local n, done = 0, channel.new()
              for i = 1, 10000 do coroutine.spawn(function() n = n + 1 if n == 10000 then done:send(n) end end) end
              return (done:receive())",

@@ -11,7 +11,7 @@ use wippy_model::{Exit, Limit, Limits, Pid, Value};
 use crate::support::{exit, id, spec, value};
 
 /// Ways to be busy.
-const BUSY: [&str; 8] = [
+const BUSY: [&str; 10] = [
     "while true do end",
     "while true do pcall(function() while true do end end) end",
     "local t = setmetatable({}, { __index = function() while true do end end }) return t.x",
@@ -20,6 +20,8 @@ const BUSY: [&str; 8] = [
     "local function f() return f() end f()",
     "table.sort({ 3, 2, 1 }, function(a, b) while true do end end)",
     "tostring(setmetatable({}, { __tostring = function() while true do end end }))",
+    "xpcall(table.sort, function() while true do end end, { 3, 2, 1 }, function() while true do end end)",
+    "xpcall(error, function() pcall(error) while true do end end)",
 ];
 
 struct Workers {
@@ -96,6 +98,25 @@ fn busy_scripts_meet_their_time_limit() {
         let (_, watch) = workers.spawn("myns:busy");
         let exit = workers.exit(watch);
         assert!(matches!(exit, Exit::Limit(Limit::Execution, _)), "{busy}: {exit:?}");
+    }
+}
+
+#[test]
+fn a_busy_thread_does_not_starve_those_that_wait() {
+    let workers = workers(1);
+    let busy = "coroutine.spawn(function() while true do end end)";
+    for waits in [
+        "require('time').sleep('10ms') return 1",
+        "process.receive('10ms') return 1",
+        "require('time').after('10ms'):receive() return 1",
+        "coroutine.spawn(function() require('time').sleep('5ms') process.send(process.pid(), 'x', 1) end) return process.receive().payload",
+        "return process.exec('quick', 'processes')",
+        "process.spawn_monitored('quick', 'processes') return process.events():receive().value",
+    ] {
+        workers.add("myns:quick", spec("myns:quick", "require('time').sleep('3ms') return 1"));
+        workers.add("myns:waits", spec("myns:waits", &format!("{busy} {waits}")));
+        let (_, watch) = workers.spawn("myns:waits");
+        assert_eq!(workers.exit(watch), Exit::Normal(Value::Int(1)), "{waits}");
     }
 }
 

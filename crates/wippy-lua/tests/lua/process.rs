@@ -1,8 +1,9 @@
 //! `process`: spawning, watching, messages.
 
-use wippy_model::{Exit, Kind, Value};
+use wippy_lua::LuaSpec;
+use wippy_model::{Exit, Kind, Limits, MailboxLimits, Value};
 
-use crate::support::{Node, check, exit, failure, list, text, value, virtual_time};
+use crate::support::{Node, check, exit, failure, list, spec, text, value, virtual_time};
 
 #[test]
 fn the_pages_example() {
@@ -251,6 +252,60 @@ fn topics_that_nobody_reads_fill_up() {
         end
         return n";
     assert_eq!(value(source), Value::Int(2048));
+}
+
+#[test]
+fn what_is_set_aside_is_bounded_in_bytes() {
+    let mailbox = MailboxLimits { bytes: 1 << 20, ..MailboxLimits::default() };
+    let limits = Limits { mailbox, ..Limits::default() };
+    let source = "local me, body = process.pid(), ('x'):rep(100000) process.listen('x')
+        local n = 0
+        for i = 1, 100 do
+            if process.send(me, 'x', body) then n = n + 1 end
+            process.receive(0)
+        end
+        return n";
+    let spec = LuaSpec { limits, ..spec("myns:script", source) };
+    let exit = virtual_time(|| async { Node::new().run_spec(spec, vec![]).await });
+    // Ten in the mailbox, and eleven beside it.
+    assert_eq!(exit, Exit::Normal(Value::Int(21)));
+    let error = failure("error(select(2, process.listen(('x'):rep(1025))))");
+    assert!(error.message().contains("at most 1024 bytes"), "{error}");
+}
+
+#[test]
+fn a_cancel_is_heard_when_nothing_else_has_room() {
+    let full = "local me = process.pid() process.listen('x')
+        for i = 1, 5000 do process.send(me, 'x', i) process.receive(0) end";
+    check(&[(
+        &*format!("{full} process.cancel(me, 'why', '1h') return process.receive(0).reason"),
+        text("why"),
+    )]);
+    // Also by whoever waits for it already.
+    let exit = virtual_time(|| async {
+        let node = Node::new();
+        node.script("myns:cancels", "require('time').sleep('1s') process.cancel(..., 'why', '1h')");
+        let wait = "process.spawn('cancels', 'processes', me)
+            local event = process.receive('1m') return event and event.reason";
+        node.run(&format!("{full} {wait}"), vec![]).await
+    });
+    assert_eq!(exit, Exit::Normal(text("why")));
+}
+
+#[test]
+fn the_arguments_of_a_call_share_one_budget() {
+    for call in [
+        "process.send(process.pid(), 'x', big, big, big)",
+        "process.spawn('compute_worker', 'processes', big, big, big)",
+        "process.exec('compute_worker', 'processes', big, big, big)",
+    ] {
+        let source = format!(
+            "local big = ('x'):rep(6 << 20) local _, err = {call} return {{ err:kind(), err:message() }}"
+        );
+        let Value::List(found) = value(&source) else { panic!() };
+        assert_eq!(found[0].as_str(), Some("ResourceExhausted"), "{call}: {found:?}");
+        assert!(found[1].as_str().unwrap().contains("3: the value is larger"), "{call}: {found:?}");
+    }
 }
 
 #[test]

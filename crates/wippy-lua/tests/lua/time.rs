@@ -118,6 +118,11 @@ fn dates() {
         ),
         ("local t = require('time') return t.now() < t.now() + '1s'", true.into()),
         ("return (pcall(require('time').date, 'x'))", false.into()),
+        (
+            "local n = require('time').now() return (pcall(n.format, n, ('2006'):rep(300)))",
+            false.into(),
+        ),
+        ("return (require('time').parse('2024-01-01T00:00:00+2562048:00'))", Value::Nil),
         ("return (pcall(require('time').date, 2024, math.maxinteger))", false.into()),
     ]);
 }

@@ -147,3 +147,17 @@ fn a_failure_has_its_stack() {
     assert!(stack.contains("script.lua:2: in upvalue 'inner'"), "{stack}");
     assert!(stack.contains("script.lua:5: in function <script.lua:4>"), "{stack}");
 }
+
+#[test]
+fn json_of_a_text_that_is_too_large() {
+    let spec = LuaSpec {
+        modules: vec!["json".into()],
+        ..spec(
+            "myns:script",
+            "local json, half = require('json'), (' '):rep(8 << 20)
+             local _, err = json.decode(half .. half .. '1')
+             return { (json.decode(half .. '1')), err:kind() }",
+        )
+    };
+    assert_eq!(run(spec), Exit::Normal(list([Value::Int(1), text("ResourceExhausted")])));
+}

@@ -25,6 +25,26 @@ macro_rules! kinds {
         }
 
         impl EntryKind {
+    /// Whether entries of this kind do anything in this version. The others are read and
+    /// checked, so that a project can hold them already.
+    pub fn is_in_effect(self) -> bool {
+        matches!(
+            self,
+            Self::FsDirectory
+                | Self::EnvStorageMemory
+                | Self::EnvStorageFile
+                | Self::EnvStorageOs
+                | Self::EnvStorageRouter
+                | Self::EnvVariable
+                | Self::ProcessHost
+                | Self::TerminalHost
+                | Self::ProcessWasm
+                | Self::ProcessLua
+                | Self::LibraryLua
+                | Self::RegistryEntry
+        )
+    }
+
             /// Every kind, in the order of the documentation.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)* Self::RegistryEntry];
 

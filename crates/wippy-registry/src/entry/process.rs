@@ -6,7 +6,7 @@ use wippy_model::{EntryId, Value};
 
 use super::lifecycle::Lifecycle;
 use super::target::{Host, Process};
-use crate::schema::{ByteSize, Count, IdOf, Name, choice, record};
+use crate::schema::{Count, IdOf, Name, StackSize, Workers, choice, record};
 
 record! {
     /// Where processes run: a scheduler of its own, so that a jammed host does not slow
@@ -23,7 +23,7 @@ record! {
     /// The size of a process host.
     pub struct HostSettings {
         /// Worker threads; the number of cores without it.
-        workers: u32 as Count => optional,
+        workers: u32 as Workers => optional,
         /// Spawns that wait for their first slice; past it a spawn is refused.
         queue_size: u32 as Count => optional,
         /// Processes at one time; past it a spawn is refused.
@@ -35,7 +35,7 @@ record! {
         /// How long a cancelled process may take to end.
         stop_timeout: Duration => or(Duration::from_secs(10)),
         /// The wasm stack of each process.
-        stack_bytes: u64 as ByteSize => optional,
+        stack_bytes: u64 as StackSize => optional,
     }
     ignored { local_queue_size, worker_class }
 }

@@ -65,6 +65,10 @@ pub(crate) struct Name;
 pub(crate) struct Written;
 /// A whole number from 1.
 pub(crate) struct Count;
+/// Worker threads: each is a thread of the system.
+pub(crate) struct Workers;
+/// The stack of one process.
+pub(crate) struct StackSize;
 /// A number from 1.
 pub(crate) struct Factor;
 /// A number from 0 to 1.
@@ -131,6 +135,10 @@ shape!(Count => u32, "a whole number from 1 to 4294967295", "16", plain, |node, 
     unsigned(node)?.try_into().ok().filter(|count| *count > 0)
 });
 
+shape!(Workers => u32, "a whole number from 1 to 1024", "4", plain, |node, _| {
+    unsigned(node)?.try_into().ok().filter(|count| (1..=1024).contains(count))
+});
+
 fn float(node: &Node) -> Option<f64> {
     match node.content {
         Content::Float(value) => Some(value).filter(|value| value.is_finite()),
@@ -159,6 +167,18 @@ shape!(
         Content::Text(text) => byte_size(text),
         _ => unsigned(node),
     }
+);
+
+shape!(
+    StackSize => u64,
+    "a number of bytes from 64KiB to 16MiB",
+    "1MiB",
+    |bytes| format!("`{bytes}`"),
+    |node, _| match &node.content {
+        Content::Text(text) => byte_size(text),
+        _ => unsigned(node),
+    }
+    .filter(|bytes| (64 << 10..=16 << 20).contains(bytes))
 );
 
 shape!(

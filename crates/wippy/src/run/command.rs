@@ -1,7 +1,6 @@
 //! `wippy run NAME` and `wippy run -x ns:entry`: one process on the terminal, its result
 //! printed, its exit kept.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,10 +72,6 @@ fn unknown_command(name: &str, registry: &Registry) -> Failure {
     let list = format!("commands are: {}", names().collect::<Vec<_>>().join(", "));
     let help = match suggest::nearest(name, names()) {
         Some(near) => format!("did you mean `{near}`?\n{list}"),
-        None if registry.is_empty() => {
-            "there is no project in this folder: `wippy init` makes one, -C DIR names another"
-                .to_owned()
-        }
         None if commands.is_empty() => {
             "no entry of this project has a meta.command; -x ns:entry runs any process".to_owned()
         }
@@ -140,9 +135,7 @@ async fn end(
     };
     // Both fail where the process has ended meanwhile, and then its exit is there.
     if unit.hears_events() {
-        if std::io::stderr().is_terminal() {
-            output::complain("\nstopping; once more ends it at once\n");
-        }
+        output::complain("stopping; once more ends it at once\n");
         let _ = node.kernel.cancel(pid, None, None, Some("interrupted"));
     } else {
         let _ = node.kernel.terminate(pid);
@@ -161,7 +154,7 @@ async fn end(
 /// Prints the result; the exit becomes the status.
 fn report(unit: &dyn Unit, entry: &Entry, exit: &Exit, json: bool) -> Outcome {
     let Exit::Normal(value) = exit else {
-        return Err(Failure::of_exit(exit));
+        return Err(Failure::of_exit(&entry.id, exit));
     };
     // A Lua process says its status with an integer or a boolean: that is no output.
     if entry.kind() == EntryKind::ProcessLua {

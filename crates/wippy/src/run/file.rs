@@ -204,6 +204,9 @@ fn mounts(args: &FileArgs) -> Result<Vec<Mount>, Failure> {
                 Some(guest) => (guest, true),
                 None => (guest, false),
             };
+            if guest.contains(':') {
+                return Err(malformed("after the path in the guest there may be `:ro` only"));
+            }
             if !guest.starts_with('/') {
                 return Err(malformed("the path in the guest begins with `/`"));
             }
@@ -266,12 +269,12 @@ fn limits(args: &FileArgs) -> Result<Vec<(&'static str, String)>, Failure> {
         .collect()
 }
 
-/// `5s`, `500ms`, `2m`, or a number of milliseconds.
+/// `5s`, `500ms`, `2m`. A bare number is refused: nobody can tell what it counts.
 fn milliseconds(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
     let number: u64 = digits.parse().ok()?;
     let each = match text.strip_prefix(digits)? {
-        "" | "ms" => 1,
+        "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
@@ -333,7 +336,7 @@ mod tests {
         for (text, expected) in [
             ("5s", Some(5_000)),
             ("500ms", Some(500)),
-            ("250", Some(250)),
+            ("250", None),
             ("2m", Some(120_000)),
             ("", None),
             ("s", None),

@@ -15,13 +15,6 @@ use crate::{progress, project};
 /// Starts the runtime and keeps it.
 pub(super) fn run(args: &RunArgs) -> Outcome {
     let (project, _log) = project::load(&args.project, args.log, Mode::Server)?;
-    if project.registry().is_empty() {
-        return Err(Failure::usage_with_help(
-            "no-project",
-            "there is no project in this folder: it has no entries",
-            "`wippy init` makes one, -C DIR names another",
-        ));
-    }
     let grace = stop_timeout(project.registry());
     let node = Node::new(project, NodeOptions::default())?;
     block_on(async {

@@ -61,6 +61,9 @@ fn mounts_of_a_file() {
     dir.wippy(["run", "--mount", "./data::/data:ro", "x.wasm", "a"]).succeeds().prints("a\n");
     assert_snapshot!("file_mount", dir.wippy(["run", "--mount", "./data", "x.wasm"]).exits(2));
     assert_snapshot!("file_mount_guest", dir.wippy(["run", "--mount", "d::x", "x.wasm"]).exits(2));
+    dir.wippy(["run", "--mount", "./data::/data:rw", "x.wasm"])
+        .exits(2)
+        .mentions("--mount ./data::/data:rw: after the path in the guest there may be `:ro` only");
     assert_snapshot!("file_mount_gone", dir.wippy(["run", "--mount", "no::/x", "x.wasm"]).exits(2));
 }
 
@@ -72,6 +75,9 @@ fn limits_of_a_file() {
     assert!(looped.stderr.contains("did not end within 50 ms"), "{looped}");
     let bomb = dir.wippy(["run", "--limit", "memory=1MiB", "bomb.wasm"]).exits(1);
     assert!(bomb.stderr.contains("out of memory"), "{bomb}");
+    dir.wippy(["run", "--limit", "execution=5", "loop.wasm"])
+        .exits(2)
+        .mentions("--limit execution=5: \"5\" is no value of a limit");
     assert_snapshot!("file_limit", dir.wippy(["run", "--limit", "memroy=1", "loop.wasm"]).exits(2));
     assert_snapshot!(
         "file_limit_value",

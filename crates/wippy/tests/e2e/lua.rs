@@ -64,3 +64,17 @@ fn a_guest_from_lua() {
     dir.wippy(["run", "main", "text"]).succeeds().prints("text\n");
     assert_snapshot!(dir.wippy(["run", "main"]).succeeds());
 }
+
+#[test]
+fn a_process_that_fails_while_nobody_watches_leaves_a_warning() {
+    let dir = with_lua("");
+    let body = "local process = require('process')
+        local time = require('time')
+        assert(process.spawn('app:trap', 'app:processes'))
+        time.sleep('300ms')";
+    dir.write("src/main.lua", format!("return {{ main = function(...)\n{body}\nend }}\n"));
+    dir.entries(&format!("{HOSTS}{LUA_MAIN}{}", command("trap", "run")));
+    dir.wippy(["run", "main"])
+        .succeeds()
+        .mentions("ended badly, and nobody monitors it: app:trap trapped: wasm `unreachable`");
+}

@@ -126,3 +126,15 @@ fn the_second_start_compiles_nothing() {
     assert_eq!(dir.cached_files(), cached);
     assert_eq!(cached.iter().map(modified).collect::<Vec<_>>(), times);
 }
+
+#[test]
+fn entries_without_a_namespace_are_no_project_and_say_so() {
+    let dir = dir();
+    dir.write("src/_index.yaml", "namspace: app\nentries:\n  - { name: a, kind: process.host }\n");
+    for command in [&["check"][..], &["run"], &["run", "list"], &["run", "greet"]] {
+        dir.wippy(command)
+            .exits(2)
+            .mentions("src/_index.yaml: it has entries but no `namespace`: skipped")
+            .mentions("there is no project in this folder: it has no entries");
+    }
+}
