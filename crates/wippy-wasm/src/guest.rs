@@ -28,8 +28,9 @@ pub(crate) struct Guest {
     config: Arc<Config>,
     /// The arguments of a command, as text; empty for any other method.
     arguments: Vec<String>,
-    wasi: Option<WasiCtx>,
-    wasi1: Option<WasiP1Ctx>,
+    /// Boxed, as is the next: most guests never have one, and a guest is moved into its store.
+    wasi: Option<Box<WasiCtx>>,
+    wasi1: Option<Box<WasiP1Ctx>>,
     table: ResourceTable,
     http: WasiHttpCtx,
     hooks: HttpHooks,
@@ -80,9 +81,9 @@ impl Guest {
             )?;
         }
         if component {
-            self.wasi = Some(builder.build());
+            self.wasi = Some(Box::new(builder.build()));
         } else {
-            self.wasi1 = Some(builder.build_p1());
+            self.wasi1 = Some(Box::new(builder.build_p1()));
         }
         Ok(())
     }
@@ -100,10 +101,10 @@ impl Guest {
     /// The preview1 context of a core module.
     pub(crate) fn wasi1(&mut self) -> &mut WasiP1Ctx {
         if self.wasi1.is_none() {
-            self.wasi1 = Some(self.builder().build_p1());
+            self.wasi1 = Some(Box::new(self.builder().build_p1()));
         }
         // Set right above: the closure never runs.
-        self.wasi1.get_or_insert_with(|| WasiCtxBuilder::new().build_p1())
+        self.wasi1.get_or_insert_with(|| Box::new(WasiCtxBuilder::new().build_p1()))
     }
 
     fn builder(&self) -> WasiCtxBuilder {
@@ -138,10 +139,10 @@ impl Guest {
 impl WasiView for Guest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         if self.wasi.is_none() {
-            self.wasi = Some(self.builder().build());
+            self.wasi = Some(Box::new(self.builder().build()));
         }
         // Set right above: the closure never runs.
-        let ctx = self.wasi.get_or_insert_with(|| WasiCtxBuilder::new().build());
+        let ctx = self.wasi.get_or_insert_with(|| Box::new(WasiCtxBuilder::new().build()));
         WasiCtxView { ctx, table: &mut self.table }
     }
 }
