@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context as Poller, Poll};
 use std::time::Duration;
 
-use wippy_model::{Context, EntryId, Event, Message, Pid};
+use wippy_model::{Context, EntryId, Error, Event, Message, Pid, Result};
 
 use crate::mailbox::{Lane, Received};
 use crate::process::{ProcessShared, SIGNAL_CANCEL, SIGNAL_TERMINATE};
@@ -48,6 +48,19 @@ impl ProcessContext {
     /// The kernel, while it is there.
     pub fn kernel(&self) -> Option<Kernel> {
         self.0.host.kernel.upgrade().map(Kernel::from_inner)
+    }
+
+    /// Asks the authorizer whether the process may do this.
+    ///
+    /// # Errors
+    ///
+    /// Of kind `PermissionDenied`, naming action, resource and actor; `Unavailable` when the
+    /// kernel is gone.
+    pub fn authorize(&self, action: &str, resource: &str) -> Result<()> {
+        match self.kernel() {
+            Some(kernel) => kernel.authorize(self.context(), action, resource),
+            None => Err(Error::unavailable("the node is stopping")),
+        }
     }
 
     /// Whether a busy guest has used up its time slice, or shall end. An engine's

@@ -194,12 +194,12 @@ impl Kernel {
         if self.0.stopping.load(Ordering::Acquire) {
             return Err(Error::unavailable(format!("cannot spawn {unit}: the node is stopping")));
         }
-        self.allow(&context, "process.spawn", unit.as_str())?;
-        self.allow(&context, "process.host", host.as_str())?;
+        self.authorize(&context, "process.spawn", unit.as_str())?;
+        self.authorize(&context, "process.host", host.as_str())?;
         let host = self.host(&host)?;
         let unit_id = unit;
         let unit = self.unit(&unit_id).await?;
-        let prepare = Prepare { args, host: &host.spec, context: &context };
+        let prepare = Prepare { args, host: &host.spec, context: &context, kernel: self };
         let process = unit.prepare(prepare)?;
         let handle = host.handle()?;
         if let Some(Watcher::Process(watcher)) = &watcher {
@@ -251,7 +251,7 @@ impl Kernel {
     /// `NotFound` when the target is gone, `Unavailable` (retryable) when its mailbox is
     /// full, `ResourceExhausted` when the message is larger than one may be.
     pub fn send(&self, target: &Pid, message: Message) -> Result<()> {
-        self.allow(&message.context, "process.send", target.host().as_str())?;
+        self.authorize(&message.context, "process.send", target.host().as_str())?;
         if let Some(handle) = message.payloads.iter().find_map(Value::holds_handle) {
             return Err(Error::invalid(format!(
                 "a handle of {} cannot leave its process in a message",
@@ -390,7 +390,12 @@ impl Kernel {
         if own { self.0.table.get(pid.serial()).filter(|found| found.pid == *pid) } else { None }
     }
 
-    fn allow(&self, context: &Context, action: &str, resource: &str) -> Result<()> {
+    /// Asks the authorizer whether whoever acts in `context` may do this.
+    ///
+    /// # Errors
+    ///
+    /// Of kind `PermissionDenied`, naming action, resource and actor.
+    pub fn authorize(&self, context: &Context, action: &str, resource: &str) -> Result<()> {
         match &self.0.authorizer {
             Some(authorizer) => authorizer.allow(context, action, resource),
             None => Ok(()),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use wippy_model::{Context, Error, Exit, Limits, Result, Value};
 
-use crate::{HostSpec, ProcessContext};
+use crate::{HostSpec, Kernel, ProcessContext};
 
 /// What a process can be made of: an entry that an engine has loaded and checked.
 pub trait Unit: Send + Sync {
@@ -55,6 +55,19 @@ pub struct Prepare<'a> {
     pub host: &'a HostSpec,
     /// Principal, values, trace and deadline.
     pub context: &'a Context,
+    /// The kernel, for permissions.
+    pub kernel: &'a Kernel,
+}
+
+impl Prepare<'_> {
+    /// Asks the authorizer whether whoever spawns may do this.
+    ///
+    /// # Errors
+    ///
+    /// Of kind `PermissionDenied`, naming action, resource and actor.
+    pub fn authorize(&self, action: &str, resource: &str) -> Result<()> {
+        self.kernel.authorize(self.context, action, resource)
+    }
 }
 
 /// A process that has been admitted and not begun.
