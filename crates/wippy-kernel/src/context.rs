@@ -6,19 +6,31 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context as Poller, Poll};
 use std::time::Duration;
 
-use wippy_model::{Context, EntryId, Error, Event, Message, Pid, Result};
+use wippy_model::{Context, EntryId, Error, Event, Message, Pid, Result, Value};
 
+use crate::call::{Frame, FunctionCall};
 use crate::mailbox::{Lane, Received};
 use crate::process::{ProcessShared, SIGNAL_CANCEL, SIGNAL_TERMINATE};
 use crate::{HostSpec, Kernel};
 
 /// A process's own view of the kernel. Cheap to clone; the engine keeps one in its state.
+///
+/// A function that a process calls runs on that process, and has such a view too: with the
+/// PID of its caller, and its own entry and context.
 #[derive(Clone)]
-pub struct ProcessContext(Arc<ProcessShared>);
+pub struct ProcessContext(Arc<ProcessShared>, Option<Arc<Frame>>);
 
 impl ProcessContext {
     pub(crate) fn new(shared: Arc<ProcessShared>) -> Self {
-        Self(shared)
+        Self(shared, None)
+    }
+
+    pub(crate) fn in_frame(shared: Arc<ProcessShared>, frame: Arc<Frame>) -> Self {
+        Self(shared, Some(frame))
+    }
+
+    pub(crate) fn frame(&self) -> Option<&Frame> {
+        self.1.as_deref()
     }
 
     pub(crate) fn shared(&self) -> &Arc<ProcessShared> {
@@ -32,7 +44,13 @@ impl ProcessContext {
 
     /// The entry it runs.
     pub fn entry(&self) -> &EntryId {
-        &self.0.entry
+        self.frame().map_or(&self.0.entry, |frame| &frame.function)
+    }
+
+    /// Whether this is a function that a process calls. It has no mailbox: messages and
+    /// events go to its caller.
+    pub fn is_function(&self) -> bool {
+        self.1.is_some()
     }
 
     /// The host that runs it.
@@ -42,7 +60,16 @@ impl ProcessContext {
 
     /// Principal, values, trace and deadline it was spawned with.
     pub fn context(&self) -> &Context {
-        &self.0.context
+        self.frame().map_or(&self.0.context, |frame| &frame.context)
+    }
+
+    /// Calls a function of the function registry, with this context or another. It runs on
+    /// this process's task, beside the code that calls it; dropping the call ends it.
+    ///
+    /// Must be called from the process's own task, which looks for new calls after each
+    /// step.
+    pub fn call(&self, function: EntryId, args: Vec<Value>, context: Context) -> FunctionCall {
+        FunctionCall::start(self, function, args, context)
     }
 
     /// The kernel, while it is there.
@@ -89,16 +116,22 @@ impl ProcessContext {
 
     /// Sets the memory gauge.
     pub fn set_memory_bytes(&self, bytes: u64) {
-        self.0.memory_bytes.store(bytes, Relaxed);
+        match self.frame() {
+            Some(frame) => frame.set_memory_bytes(bytes),
+            None => self.0.memory_bytes.store(bytes, Relaxed),
+        }
     }
 
-    /// The next message or event, in order of arrival.
+    /// The next message or event, in order of arrival. A function has no mailbox and waits
+    /// for ever, here and in all the others.
     pub async fn receive(&self) -> Received {
+        self.has_mailbox().await;
         self.0.mailbox.receive(Lane::Both).await
     }
 
     /// The next message.
     pub async fn receive_message(&self) -> Message {
+        self.has_mailbox().await;
         loop {
             if let Received::Message(message) = self.0.mailbox.receive(Lane::Messages).await {
                 return message;
@@ -108,6 +141,7 @@ impl ProcessContext {
 
     /// The next event.
     pub async fn receive_event(&self) -> Event {
+        self.has_mailbox().await;
         loop {
             if let Received::Event(event) = self.0.mailbox.receive(Lane::Events).await {
                 return event;
@@ -117,11 +151,17 @@ impl ProcessContext {
 
     /// Polls for the next message or event.
     pub fn poll_receive(&self, poller: &mut Poller<'_>) -> Poll<Received> {
+        if self.is_function() {
+            return Poll::Pending;
+        }
         self.0.mailbox.poll_receive(Lane::Both, poller)
     }
 
     /// Polls for the next message.
     pub fn poll_message(&self, poller: &mut Poller<'_>) -> Poll<Message> {
+        if self.is_function() {
+            return Poll::Pending;
+        }
         match self.0.mailbox.poll_receive(Lane::Messages, poller) {
             Poll::Ready(Received::Message(message)) => Poll::Ready(message),
             _ => Poll::Pending,
@@ -130,6 +170,9 @@ impl ProcessContext {
 
     /// Polls for the next event.
     pub fn poll_event(&self, poller: &mut Poller<'_>) -> Poll<Event> {
+        if self.is_function() {
+            return Poll::Pending;
+        }
         match self.0.mailbox.poll_receive(Lane::Events, poller) {
             Poll::Ready(Received::Event(event)) => Poll::Ready(event),
             _ => Poll::Pending,
@@ -138,7 +181,13 @@ impl ProcessContext {
 
     /// The next message or event, if one waits.
     pub fn try_receive(&self) -> Option<Received> {
-        self.0.mailbox.try_receive(Lane::Both)
+        if self.is_function() { None } else { self.0.mailbox.try_receive(Lane::Both) }
+    }
+
+    async fn has_mailbox(&self) {
+        if self.is_function() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

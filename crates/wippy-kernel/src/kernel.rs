@@ -2,22 +2,24 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::time::timeout;
-use wippy_model::{Context, EntryId, Error, Exit, Home, Kind, Message, Pid, Result, Value};
+use wippy_model::{Context, EntryId, Error, Exit, Home, Message, Pid, Result, Value};
 
 use crate::host::Host;
 use crate::mailbox::{self, Mailbox};
 use crate::process::{self, ProcessShared};
 use crate::table::Table;
 use crate::task::ProcessTask;
+use crate::units::Units;
 use crate::{
-    Authorizer, ExitWatch, HostSpec, Loader, Prepare, ProcessContext, ProcessInfo, Unit, Watcher,
+    Authorizer, ExitWatch, HostSpec, Loader, Prepare, ProcessContext, ProcessInfo, Role, Unit,
+    Watcher,
 };
 
 /// One node: its units, hosts and processes. Cheap to clone.
@@ -64,30 +66,18 @@ impl SpawnRequest {
     }
 }
 
-/// Entries that an error lists at the most.
-const KNOWN_MAX: usize = 10;
-
-type Units = HashMap<EntryId, Arc<UnitSlot>>;
 type Hosts = HashMap<EntryId, Arc<Host>>;
-
-/// A unit that is loaded when it is first needed. A unit is kept, and so is an error of
-/// kind `Invalid`: the bytes are pinned by their hash, so loading again could only fail
-/// again. Any other error may pass.
-struct UnitSlot {
-    id: EntryId,
-    loader: Loader,
-    loaded: OnceLock<Result<Arc<dyn Unit>>>,
-    /// Held while it loads, so that many spawns load once.
-    loading: tokio::sync::Mutex<()>,
-}
 
 pub(crate) struct Inner {
     node: Box<str>,
     incarnation: u64,
     authorizer: Option<Box<dyn Authorizer>>,
-    units: ArcSwap<Units>,
+    /// What processes are made of.
+    units: Units,
+    /// What can be called.
+    functions: Units,
     hosts: ArcSwap<Hosts>,
-    /// Serialises changes of units and hosts; readers never take it.
+    /// Serialises changes of hosts; readers never take it.
     registering: Mutex<()>,
     table: Arc<Table>,
     serial: AtomicU64,
@@ -101,7 +91,8 @@ impl Kernel {
             node: options.node,
             incarnation: options.incarnation,
             authorizer: options.authorizer,
-            units: ArcSwap::default(),
+            units: Units::new("process"),
+            functions: Units::new("function"),
             hosts: ArcSwap::default(),
             registering: Mutex::new(()),
             table: Arc::new(Table::new()),
@@ -132,43 +123,30 @@ impl Kernel {
     /// Registers a unit that is loaded when it is first needed. One of the same name is
     /// replaced for new spawns; running processes keep theirs.
     pub fn add_unit(&self, id: EntryId, loader: Loader) {
-        let slot = UnitSlot {
-            id: id.clone(),
-            loader,
-            loaded: OnceLock::new(),
-            loading: tokio::sync::Mutex::new(()),
-        };
-        let _registering = self.0.registering.lock();
-        let mut units = Units::clone(&self.0.units.load());
-        units.insert(id, Arc::new(slot));
-        self.0.units.store(Arc::new(units));
+        self.0.units.add(id, loader);
     }
 
-    /// The unit of an entry, loaded if it was not yet.
+    /// The unit of a process entry, loaded if it was not yet.
     ///
     /// # Errors
     ///
     /// `NotFound` when there is none of that name, else what its loading gave.
     pub async fn unit(&self, id: &EntryId) -> Result<Arc<dyn Unit>> {
-        let slot = self.slot(id)?;
-        match slot.loaded.get() {
-            Some(loaded) => loaded.clone(),
-            None => slot.load().await,
-        }
+        self.0.units.get(id).await
     }
 
-    fn slot(&self, id: &EntryId) -> Result<Arc<UnitSlot>> {
-        self.0.units.load().get(id).cloned().ok_or_else(|| {
-            let units = self.0.units.load();
-            let mut known: Vec<&str> = units.keys().map(EntryId::as_str).collect();
-            known.sort_unstable();
-            let more = if known.len() > KNOWN_MAX { ", …" } else { "" };
-            known.truncate(KNOWN_MAX);
-            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-            Error::not_found(format!(
-                "there is no process entry {id}; process entries: {known}{more}"
-            ))
-        })
+    /// Registers a function, as [`Kernel::add_unit`] registers what processes are made of.
+    pub fn add_function(&self, id: EntryId, loader: Loader) {
+        self.0.functions.add(id, loader);
+    }
+
+    /// The unit of a function entry, loaded if it was not yet.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when there is none of that name, else what its loading gave.
+    pub async fn function(&self, id: &EntryId) -> Result<Arc<dyn Unit>> {
+        self.0.functions.get(id).await
     }
 
     fn host(&self, id: &EntryId) -> Result<Arc<Host>> {
@@ -199,7 +177,13 @@ impl Kernel {
         let host = self.host(&host)?;
         let unit_id = unit;
         let unit = self.unit(&unit_id).await?;
-        let prepare = Prepare { args, host: &host.spec, context: &context, kernel: self };
+        let prepare = Prepare {
+            args,
+            host: &host.spec,
+            context: &context,
+            kernel: self,
+            role: Role::Process,
+        };
         let process = unit.prepare(prepare)?;
         let handle = host.handle()?;
         if let Some(Watcher::Process(watcher)) = &watcher {
@@ -399,24 +383,6 @@ impl Kernel {
         match &self.0.authorizer {
             Some(authorizer) => authorizer.allow(context, action, resource),
             None => Ok(()),
-        }
-    }
-}
-
-impl UnitSlot {
-    async fn load(self: Arc<Self>) -> Result<Arc<dyn Unit>> {
-        let _loading = self.loading.lock().await;
-        if let Some(loaded) = self.loaded.get() {
-            return loaded.clone();
-        }
-        let slot = self.clone();
-        let loaded = tokio::task::spawn_blocking(move || (slot.loader)()).await;
-        let loaded = loaded.unwrap_or_else(|failure| {
-            Err(Error::internal(format!("{}: loading it failed: {failure}", self.id)))
-        });
-        match &loaded {
-            Err(error) if error.kind() != Kind::Invalid => loaded,
-            _ => self.loaded.get_or_init(|| loaded).clone(),
         }
     }
 }

@@ -19,6 +19,7 @@
 //! never two at once.
 
 mod authorizer;
+mod call;
 mod context;
 mod host;
 mod kernel;
@@ -27,13 +28,15 @@ mod process;
 mod table;
 mod task;
 mod unit;
+mod units;
 mod watch;
 
 pub use authorizer::Authorizer;
+pub use call::{CALLS_MAX, DEPTH_MAX, FunctionCall};
 pub use context::ProcessContext;
 pub use host::{HostSpec, Profile, Scheduler};
 pub use kernel::{Kernel, KernelOptions, SpawnRequest};
 pub use mailbox::Received;
 pub use process::{ProcessInfo, State};
-pub use unit::{Loader, Prepare, Process, Unit};
+pub use unit::{Loader, Prepare, Process, Role, Unit};
 pub use watch::{ExitWatch, Watcher};

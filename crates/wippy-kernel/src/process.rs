@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use wippy_model::{Context, EntryId, Event, EventKind, Exit, Pid, Result};
 
 use crate::ProcessContext;
+use crate::call::CallQueue;
 use crate::host::Host;
 use crate::mailbox::Mailbox;
 use crate::watch::Watcher;
@@ -85,6 +86,7 @@ pub(crate) struct ProcessShared {
     pub(crate) cpu_ns: AtomicU64,
     pub(crate) memory_bytes: AtomicU64,
     pub(crate) steps: AtomicU64,
+    pub(crate) calls: CallQueue,
 }
 
 impl ProcessShared {
@@ -111,6 +113,7 @@ impl ProcessShared {
             cpu_ns: AtomicU64::new(0),
             memory_bytes: AtomicU64::new(0),
             steps: AtomicU64::new(0),
+            calls: CallQueue::default(),
         }
     }
 
@@ -216,7 +219,8 @@ impl ProcessShared {
             },
             spawned_at: self.spawned_at,
             cpu: Duration::from_nanos(self.cpu_ns.load(Ordering::Relaxed)),
-            memory_bytes: self.memory_bytes.load(Ordering::Relaxed),
+            memory_bytes: self.memory_bytes.load(Ordering::Relaxed)
+                + self.calls.memory_bytes.load(Ordering::Relaxed),
             mailbox_len: self.mailbox.len(),
             steps,
         }

@@ -19,6 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use wippy_model::{Error, Exit, Kind, Limit, Limits};
 
 use crate::ProcessContext;
+use crate::call::Calls;
 use crate::process::{ProcessShared, SIGNAL_CANCEL, SIGNAL_TERMINATE};
 use crate::unit::Process;
 
@@ -34,6 +35,8 @@ enum Stage {
 pub(crate) struct ProcessTask {
     shared: Arc<ProcessShared>,
     stage: Stage,
+    /// The functions that its code has called.
+    calls: Calls,
     /// `max_execution_ms`: counted from the first poll.
     execution_max: Option<Duration>,
     /// By when the work is of no use to whoever asked for it: counted from the spawn.
@@ -57,6 +60,7 @@ impl ProcessTask {
         Self {
             shared,
             stage: Stage::Admitted(process),
+            calls: Calls::default(),
             execution_max: limits.execution_max,
             context_deadline,
             execution: None,
@@ -145,7 +149,21 @@ impl ProcessTask {
         let start = shared.host.started.elapsed();
         shared.slice_start_ns.store(start.as_nanos() as u64, Relaxed);
         shared.steps.fetch_add(1, Relaxed);
-        let poll = catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(poller)));
+        let slice = shared.host.spec.slice;
+        let slice_is_over = || shared.host.started.elapsed().saturating_sub(start) >= slice;
+        let calls = &mut self.calls;
+        let poll = catch_unwind(AssertUnwindSafe(|| {
+            loop {
+                if let Poll::Ready(exit) = run.as_mut().poll(poller) {
+                    return Poll::Ready(exit);
+                }
+                // A call that has ended lets the code go on that made it.
+                let ended = calls.advance(&shared.calls, slice_is_over, poller);
+                if !ended || slice_is_over() {
+                    return Poll::Pending;
+                }
+            }
+        }));
         let used = shared.host.started.elapsed().saturating_sub(start);
         shared.cpu_ns.fetch_add(used.as_nanos() as u64, Relaxed);
         match poll {
@@ -157,7 +175,12 @@ impl ProcessTask {
     /// Close: frees the engine's state, then announces the exit.
     fn end(&mut self, exit: Exit) {
         let stage = std::mem::replace(&mut self.stage, Stage::Ended);
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop(stage)));
+        let calls = std::mem::take(&mut self.calls);
+        let dropped = catch_unwind(AssertUnwindSafe(|| {
+            drop(stage);
+            drop(calls);
+            self.shared.calls.clear();
+        }));
         let exit = match dropped {
             Ok(()) => self.bounded(exit),
             Err(panic) => host_panic(&*panic),

@@ -57,6 +57,17 @@ pub struct Prepare<'a> {
     pub context: &'a Context,
     /// The kernel, for permissions.
     pub kernel: &'a Kernel,
+    /// What it will be.
+    pub role: Role,
+}
+
+/// What a unit is run as. The same code can be both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A process: `err(e)` is a bad end.
+    Process,
+    /// One call of a function: what it returns is data, `err(e)` too.
+    Function,
 }
 
 impl Prepare<'_> {

@@ -11,7 +11,7 @@ use wasmtime_wasi_http::{
     WasiHttpView,
 };
 use wippy_host::{GuestLog, Stream};
-use wippy_kernel::ProcessContext;
+use wippy_kernel::{ProcessContext, Role};
 use wippy_model::{Error, Result};
 
 use crate::limiter::Limiter;
@@ -25,6 +25,7 @@ use crate::unit::Config;
 pub(crate) struct Guest {
     pub(crate) process: ProcessContext,
     pub(crate) limiter: Limiter,
+    pub(crate) role: Role,
     config: Arc<Config>,
     /// The arguments of a command, as text; empty for any other method.
     arguments: Vec<String>,
@@ -46,8 +47,10 @@ impl Guest {
         process: ProcessContext,
         config: Arc<Config>,
         arguments: Vec<String>,
+        role: Role,
     ) -> Self {
         Self {
+            role,
             limiter: Limiter::new(&config.limits, process.clone()),
             process,
             hooks: HttpHooks { granted: config.grants.http },

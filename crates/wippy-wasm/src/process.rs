@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use wasmtime::component::ComponentExportIndex;
 use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline, Val};
-use wippy_kernel::{Process, ProcessContext};
+use wippy_kernel::{Process, ProcessContext, Role};
 use wippy_model::{Error, Exit, Kind, Value};
 
 use crate::guest::Guest;
@@ -21,6 +21,8 @@ pub(crate) struct WasmProcess {
     pub(crate) call: Call,
     /// The arguments of a command, as text.
     pub(crate) arguments: Vec<String>,
+    /// Whether a `result` is a way to end, or data.
+    pub(crate) role: Role,
 }
 
 /// The lowered arguments of the one call.
@@ -45,8 +47,8 @@ impl Process for WasmProcess {
 
 impl WasmProcess {
     async fn live(self, context: ProcessContext) -> Exit {
-        let Self { unit, ready, call, arguments } = self;
-        let mut guest = Guest::new(context, unit.config.clone(), arguments);
+        let Self { unit, ready, call, arguments, role } = self;
+        let mut guest = Guest::new(context, unit.config.clone(), arguments, role);
         let component = matches!(ready.code, ReadyCode::Component { .. });
         if let Err(error) = guest.open_mounts(component) {
             return Exit::Config(error);
@@ -156,6 +158,9 @@ async fn call_component(
         }
         Target::Function { method, .. } => {
             let returned = method.call(&mut *store, &func, args).await?;
+            if store.data().role == Role::Function {
+                return Ok(Exit::Normal(returned.into_data()));
+            }
             Ok(match returned.into_exit(method.signature()) {
                 Ok(value) => Exit::Normal(value),
                 Err(value) => Exit::Failed(failure(unit, value)),

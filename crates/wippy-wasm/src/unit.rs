@@ -219,7 +219,8 @@ impl Unit for SharedUnit {
             }
         };
         let ready = unit.ready(unit.engine_kind(spawn.host))?;
-        Ok(Box::new(WasmProcess { unit: unit.clone(), ready, call, arguments }))
+        let role = spawn.role;
+        Ok(Box::new(WasmProcess { unit: unit.clone(), ready, call, arguments, role }))
     }
 
     fn parse_args(&self, args: &[String]) -> Result<Vec<Value>> {

@@ -47,6 +47,19 @@ where
     );
 }
 
+/// Registers a function that runs `body`.
+pub(crate) fn add_function<F, R>(kernel: &Kernel, name: &str, limits: Limits, body: F)
+where
+    F: Fn(ProcessContext, Vec<Value>) -> R + Send + Sync + 'static,
+    R: Future<Output = Exit> + Send + 'static,
+{
+    let body: Body = Arc::new(move |context, args| Box::pin(body(context, args)));
+    kernel.add_function(
+        id(name),
+        Box::new(move || Ok(Arc::new(Script { limits: limits.clone(), body: body.clone() }))),
+    );
+}
+
 struct Script {
     limits: Limits,
     body: Body,

@@ -1,0 +1,97 @@
+//! The units of a node by entry, loaded when they are first needed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use wippy_model::{EntryId, Error, Kind, Result};
+
+use crate::{Loader, Unit};
+
+/// Entries that an error lists at the most.
+const KNOWN_MAX: usize = 10;
+
+type Slots = HashMap<EntryId, Arc<UnitSlot>>;
+
+/// The processes or the functions of a node.
+pub(crate) struct Units {
+    /// What they are called in errors.
+    noun: &'static str,
+    slots: ArcSwap<Slots>,
+    /// Serialises changes; readers never take it.
+    registering: Mutex<()>,
+}
+
+/// A unit that is loaded when it is first needed. A unit is kept, and so is an error of
+/// kind `Invalid`: the bytes are pinned by their hash, so loading again could only fail
+/// again. Any other error may pass.
+struct UnitSlot {
+    id: EntryId,
+    loader: Loader,
+    loaded: OnceLock<Result<Arc<dyn Unit>>>,
+    /// Held while it loads, so that many spawns load once.
+    loading: tokio::sync::Mutex<()>,
+}
+
+impl Units {
+    pub(crate) fn new(noun: &'static str) -> Self {
+        Self { noun, slots: ArcSwap::default(), registering: Mutex::new(()) }
+    }
+
+    /// Registers a unit; one of the same name is replaced.
+    pub(crate) fn add(&self, id: EntryId, loader: Loader) {
+        let slot = UnitSlot {
+            id: id.clone(),
+            loader,
+            loaded: OnceLock::new(),
+            loading: tokio::sync::Mutex::new(()),
+        };
+        let _registering = self.registering.lock();
+        let mut slots = Slots::clone(&self.slots.load());
+        slots.insert(id, Arc::new(slot));
+        self.slots.store(Arc::new(slots));
+    }
+
+    /// The unit of an entry, loaded if it was not yet.
+    pub(crate) async fn get(&self, id: &EntryId) -> Result<Arc<dyn Unit>> {
+        let slot = self.slot(id)?;
+        match slot.loaded.get() {
+            Some(loaded) => loaded.clone(),
+            None => slot.load().await,
+        }
+    }
+
+    fn slot(&self, id: &EntryId) -> Result<Arc<UnitSlot>> {
+        self.slots.load().get(id).cloned().ok_or_else(|| {
+            let slots = self.slots.load();
+            let mut known: Vec<&str> = slots.keys().map(EntryId::as_str).collect();
+            known.sort_unstable();
+            let more = if known.len() > KNOWN_MAX { ", …" } else { "" };
+            known.truncate(KNOWN_MAX);
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            let noun = self.noun;
+            Error::not_found(format!(
+                "there is no {noun} entry {id}; {noun} entries: {known}{more}"
+            ))
+        })
+    }
+}
+
+impl UnitSlot {
+    async fn load(self: Arc<Self>) -> Result<Arc<dyn Unit>> {
+        let _loading = self.loading.lock().await;
+        if let Some(loaded) = self.loaded.get() {
+            return loaded.clone();
+        }
+        let slot = self.clone();
+        let loaded = tokio::task::spawn_blocking(move || (slot.loader)()).await;
+        let loaded = loaded.unwrap_or_else(|failure| {
+            Err(Error::internal(format!("{}: loading it failed: {failure}", self.id)))
+        });
+        match &loaded {
+            Err(error) if error.kind() != Kind::Invalid => loaded,
+            _ => self.loaded.get_or_init(|| loaded).clone(),
+        }
+    }
+}
