@@ -89,6 +89,10 @@ impl Node {
                     let (parts, entry) = (parts.clone(), entry.clone());
                     kernel.add_unit(entry.id.clone(), Box::new(move || parts.unit(&entry)));
                 }
+                Data::FunctionWasm(_) | Data::FunctionWat(_) | Data::FunctionLua(_) => {
+                    let (parts, entry) = (parts.clone(), entry.clone());
+                    kernel.add_function(entry.id.clone(), Box::new(move || parts.unit(&entry)));
+                }
                 _ => {}
             }
         }
@@ -191,13 +195,10 @@ impl Parts {
                 kernel.unit(&entry.id).await.map(drop)
             }
             EntryKind::FsDirectory => self.volumes.get(&entry.id).map(drop),
-            EntryKind::FunctionWasm | EntryKind::FunctionWat => {
-                let (parts, entry) = (self.clone(), entry.clone());
-                tokio::task::spawn_blocking(move || parts.wasm_unit(&entry).map(drop))
-                    .await
-                    .unwrap_or_else(|failure| Err(Error::internal(failure.to_string())))
+            EntryKind::FunctionWasm | EntryKind::FunctionWat | EntryKind::FunctionLua => {
+                kernel.function(&entry.id).await.map(drop)
             }
-            EntryKind::FunctionLua | EntryKind::LibraryLua => self.lua_unit(entry).map(drop),
+            EntryKind::LibraryLua => self.lua_unit(entry).map(drop),
             _ => Ok(()),
         }
     }
@@ -212,7 +213,7 @@ impl Parts {
 
     fn unit(&self, entry: &Entry) -> Result<Arc<dyn Unit>> {
         match entry.kind() {
-            EntryKind::ProcessLua => {
+            EntryKind::ProcessLua | EntryKind::FunctionLua => {
                 let unit: Arc<dyn Unit> = self.lua_unit(entry)?;
                 Ok(unit)
             }

@@ -40,6 +40,9 @@ macro_rules! kinds {
                 | Self::TerminalHost
                 | Self::ProcessWasm
                 | Self::ProcessLua
+                | Self::FunctionWasm
+                | Self::FunctionWat
+                | Self::FunctionLua
                 | Self::LibraryLua
                 | Self::RegistryEntry
         )
