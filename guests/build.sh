@@ -27,6 +27,8 @@ sysroot=$cache/sysroot
 recipes='
 args-many       rust_plain_component
 bench-small     wat
+call-c          c_component
+call-rust       rust_plain_component
 cli-args        rust_command
 cli-c           c_command
 cli-component   rust_command_component

@@ -96,6 +96,11 @@ impl Guest {
         self.limiter = Limiter::new(&self.config.limits, self.process.clone());
     }
 
+    /// Whether `funcs` is granted.
+    pub(crate) fn may_call_functions(&self) -> bool {
+        self.config.grants.funcs
+    }
+
     /// The limits of its entry.
     pub(crate) fn limits(&self) -> &wippy_model::Limits {
         &self.config.limits

@@ -1,5 +1,7 @@
 //! What the imports of guests are called: which are linked, and which need a grant.
 
+use crate::funcs;
+
 /// The module of preview1's functions.
 pub(crate) const PREVIEW1: &str = "wasi_snapshot_preview1";
 
@@ -59,7 +61,7 @@ pub(crate) fn is_linked(import: &str) -> bool {
         // A version that is compatible with the linked one is found by the linker itself;
         // a definition of the exact name would hide it.
         Some((interface, version)) if version.starts_with("0.2.") => WASI_0_2.contains(&interface),
-        _ => is_wasi_0_3(import),
+        _ => import == funcs::INTERFACE || is_wasi_0_3(import),
     }
 }
 
@@ -68,6 +70,9 @@ pub(crate) fn need(import: &str) -> Need {
     const POWERLESS: [&str; 5] =
         ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random"];
     const POWERFUL: [&str; 2] = ["wasi:http", "wasi:sockets"];
+    if import == funcs::INTERFACE {
+        return Need::Grant(funcs::GRANT);
+    }
     let package = import.split('/').next().unwrap_or(import);
     let of = |names: &[&'static str]| names.iter().copied().find(|name| *name == package);
     match (is_linked(import), of(&POWERLESS), of(&POWERFUL)) {
@@ -79,13 +84,9 @@ pub(crate) fn need(import: &str) -> Need {
     }
 }
 
-/// The name in `imports` of an interface that is Wippy's own.
+/// The name in `imports` of an interface that is Wippy's own and not there yet.
 pub(crate) fn later_grant(import: &str) -> Option<&'static str> {
-    [
-        ("wippy:runtime/funcs", "funcs"),
-        ("wippy:actor/process", "wippy:actor"),
-        ("wippy:process/", "wippy:process"),
-    ]
-    .into_iter()
-    .find_map(|(interface, grant)| import.starts_with(interface).then_some(grant))
+    [("wippy:actor/process", "wippy:actor"), ("wippy:process/", "wippy:process")]
+        .into_iter()
+        .find_map(|(interface, grant)| import.starts_with(interface).then_some(grant))
 }

@@ -13,6 +13,7 @@ mod binary;
 mod cache;
 mod encode;
 mod engine;
+mod funcs;
 mod guest;
 mod inspect;
 mod interfaces;

@@ -7,6 +7,7 @@ use wasmtime::{Engine, ExternType, Module};
 use wippy_model::EntryId;
 
 use crate::engine::Class;
+use crate::funcs;
 use crate::guest::Guest;
 use crate::interfaces::{self, PREVIEW1};
 
@@ -29,6 +30,7 @@ pub(crate) fn components(engine: &Engine, class: Class) -> wasmtime::Result<Link
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    funcs::add_to_linker(&mut linker)?;
     if class == Class::Concurrent {
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
@@ -92,10 +94,25 @@ pub(crate) fn with_traps(
 }
 
 fn ungranted(entry: &EntryId, interface: &str, function: &str) -> Ungranted {
-    let import =
-        if function.is_empty() { interface.to_owned() } else { format!("{interface}#{function}") };
-    tracing::debug!(entry = %entry, import, "no grant provides it: a call traps");
-    Ungranted { entry: entry.clone(), grant: interfaces::later_grant(interface), import }
+    let error = Ungranted::new(entry, interface, function, interfaces::later_grant(interface));
+    tracing::debug!(entry = %entry, import = error.import, "no grant provides it: a call traps");
+    error
+}
+
+impl Ungranted {
+    /// A call of a function of an interface, or of a function of the world itself.
+    pub(crate) fn new(
+        entry: &EntryId,
+        interface: &str,
+        function: &str,
+        grant: Option<&'static str>,
+    ) -> Self {
+        let import = match function {
+            "" => interface.to_owned(),
+            function => format!("{interface}#{function}"),
+        };
+        Self { entry: entry.clone(), import, grant }
+    }
 }
 
 /// Defines a function that traps; an `async` one must be defined as such.

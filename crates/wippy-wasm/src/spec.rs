@@ -60,6 +60,8 @@ pub struct Grants {
     pub sockets: bool,
     /// `wasi:http`.
     pub http: bool,
+    /// `funcs`.
+    pub funcs: bool,
 }
 
 /// A variable of a guest's environment.

@@ -264,6 +264,7 @@ impl Parts {
             grants: Grants {
                 sockets: run.imports.contains(Grant::Sockets),
                 http: run.imports.contains(Grant::Http),
+                funcs: run.imports.contains(Grant::Funcs),
             },
             program: entry.id.name().to_owned(),
             args: run.wasi.args.clone(),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod exits;
+mod funcs;
 mod inspect;
 mod links;
 mod load;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use wippy_host::{Captured, Terminal, Volume};
-use wippy_kernel::{HostSpec, Kernel, KernelOptions, Scheduler, SpawnRequest};
+use wippy_kernel::{HostSpec, Kernel, KernelOptions, Scheduler, SpawnRequest, Unit};
 use wippy_model::{EntryId, Exit, Limits, Result, Value};
 use wippy_wasm::{BinarySource, Grants, WasmOptions, WasmRuntime, WasmSpec};
 
@@ -76,6 +76,14 @@ impl Node {
         let runtime = self.runtime.clone();
         let id = spec.id.clone();
         self.kernel.add_unit(id, Box::new(move || Ok(Arc::new(runtime.load(spec.clone())?))));
+    }
+
+    /// Registers a function `test:NAME`.
+    pub(crate) fn add_function(&self, name: &str, mut spec: WasmSpec) {
+        let runtime = self.runtime.clone();
+        spec.id = id(&format!("test:{name}"));
+        let load = move || Ok(Arc::new(runtime.load(spec.clone())?) as Arc<dyn Unit>);
+        self.kernel.add_function(id(&format!("test:{name}")), Box::new(load));
     }
 
     pub(crate) async fn spawn(
