@@ -40,6 +40,24 @@ greet-core      wat
 hello-c         c_component
 hello-rust      rust_component
 hello-wat       wat
+hostile/bad-realloc          wat
+hostile/bad-result           wat
+hostile/bad-text             wat
+hostile/fill                 wat
+hostile/large-result         wat
+hostile/loop                 wat
+hostile/loop-post-return     wat
+hostile/loop-realloc         wat
+hostile/loop-start           wat
+hostile/memories             wat
+hostile/memory-begin         wat
+hostile/memory-bomb          wat
+hostile/memory-grow-loop     wat
+hostile/recurse              wat
+hostile/table-bomb           wat
+hostile/trap-init            wat
+hostile/trap-realloc         wat
+hostile/wasi                 rust_hostile
 loop            wat
 loop-start      wat
 memory-bomb     wat
@@ -55,7 +73,7 @@ ungranted       wat
 
 # --- WAT ------------------------------------------------------------------------------
 
-wat() { encoder wat "$1/$1.wat" "built/$1.wasm"; }
+wat() { encoder wat "$1/${1##*/}.wat" "built/$1.wasm"; }
 
 # --- C --------------------------------------------------------------------------------
 
@@ -97,6 +115,14 @@ rust_component() {
   rust wasm32-wasip1 "$1"
   encoder component --adapter reactor \
     "$cache/rust/wasm32-wasip1/release/${1//-/_}.wasm" "built/$1.wasm"
+}
+
+# The same for hostile/NAME, whose crate is hostile-NAME.
+rust_hostile() {
+  rust wasm32-wasip1 "${1//\//-}"
+  local library=${1//[-\/]/_}
+  encoder component --adapter reactor \
+    "$cache/rust/wasm32-wasip1/release/$library.wasm" "built/$1.wasm"
 }
 
 # A library for no system at all: it imports only what its world says.
@@ -209,7 +235,7 @@ main() {
     fi
   done
 
-  mkdir -p "$cache" built
+  mkdir -p "$cache/hostile" built/hostile
   make_encoder
   touch STAMPS
   for name in "${names[@]}"; do

@@ -148,9 +148,9 @@ fn guests_are_built_from_their_sources() {
             wrong.push(format!("{name}: built/{name}.wasm is not what was stamped"));
         }
     }
-    let built = fs::read_dir(folder.join("built")).unwrap();
-    let built: BTreeSet<String> =
-        built.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let built = folder.join("built");
+    let name = |path: PathBuf| path.strip_prefix(&built).unwrap().display().to_string();
+    let built: BTreeSet<String> = files(&built, &|_| true).into_iter().map(name).collect();
     wrong.extend(
         built.symmetric_difference(&stamped).map(|name| format!("{name}: no stamp or no file")),
     );
@@ -177,9 +177,9 @@ fn templates_hold_binaries_of_their_sources() {
 #[test]
 fn examples_hold_built_guests() {
     let root = guests::workspace();
-    let built: BTreeSet<String> = fs::read_dir(root.join("guests/built"))
-        .unwrap()
-        .map(|entry| guests::hash_of(&fs::read(entry.unwrap().path()).unwrap()))
+    let built: BTreeSet<String> = files(&root.join("guests/built"), &|_| true)
+        .into_iter()
+        .map(|path| guests::hash_of(&fs::read(path).unwrap()))
         .collect();
     let binaries = files(&root.join("examples"), &|path| has_extension(path, "wasm"));
     let wrong = binaries

@@ -1,0 +1,87 @@
+//! Guests that loop, hoard and flood, each beside a well-behaved neighbour on the same worker:
+//! how each ends, that the neighbour finishes its work, and that memory and files come back.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod node;
+mod server;
+mod table;
+
+use std::time::Duration;
+
+use wippy_model::{Exit, Limit};
+
+use crate::node::{Footprint, Node};
+use crate::table::{CASES, Case, End};
+
+/// What the whole table may leave behind: pools keep what they have once used.
+const LEFT_BYTES_MAX: u64 = 96 << 20;
+/// What one guest may take while it runs, above its own memory.
+const PEAK_BYTES_MAX: u64 = 160 << 20;
+
+#[test]
+fn nobody_but_themselves() {
+    let mut node = Node::new();
+    let mut failures = Vec::new();
+    // Engines, pools and threads are made by the first guests and stay.
+    for case in [&CASES[0], &CASES[CASES.len() - 1]] {
+        drop(node.meet(case));
+    }
+    let before = Footprint::now();
+    let only = std::env::var("HOSTILE").ok();
+    for case in CASES.iter().filter(|case| only.as_ref().is_none_or(|name| case.name == name)) {
+        let start = Footprint::now();
+        let meeting = node.meet(case);
+        let grown = Footprint::now().resident_bytes.saturating_sub(start.resident_bytes);
+        let mut wrong = Vec::new();
+        if let Err(error) = &meeting.neighbour {
+            wrong.push(format!("the neighbour did not finish: {error}"));
+        }
+        match &meeting.exit {
+            None => wrong.push("it did not end".to_owned()),
+            Some(exit) if !fits(case, exit) => wrong.push(format!("it ended so: {exit}")),
+            Some(_) => {}
+        }
+        if meeting.peak_bytes > start.resident_bytes + PEAK_BYTES_MAX {
+            wrong.push(format!("the host grew to {} MiB", meeting.peak_bytes >> 20));
+        }
+        if node.kernel.process_count() != 0 {
+            wrong.push("a process is left".to_owned());
+        }
+        println!(
+            "{:<18} {:>5} ms  peak {:>4} MiB  left {:>3} MiB  {}",
+            case.name,
+            meeting.took.as_millis(),
+            meeting.peak_bytes.saturating_sub(start.resident_bytes) >> 20,
+            grown >> 20,
+            meeting.exit.as_ref().map_or("alive".to_owned(), ToString::to_string)
+        );
+        if meeting.exit.is_none() || meeting.neighbour.is_err() {
+            // Its worker may be jammed.
+            node = Node::new();
+        }
+        failures.extend(wrong.into_iter().map(|what| format!("{}: {what}", case.name)));
+    }
+    let after = Footprint::settled(&before, LEFT_BYTES_MAX, Duration::from_secs(5));
+    if after.resident_bytes > before.resident_bytes + LEFT_BYTES_MAX {
+        let grown = (after.resident_bytes - before.resident_bytes) >> 20;
+        failures.push(format!("memory did not come back: {grown} MiB more than before"));
+    }
+    if after.open_files > before.open_files + 4 {
+        failures.push(format!(
+            "open files did not come back: {} before, {} after",
+            before.open_files, after.open_files
+        ));
+    }
+    assert!(failures.is_empty(), "\n{}\n", failures.join("\n"));
+}
+
+/// Whether a guest ended as the table says.
+fn fits(case: &Case, exit: &Exit) -> bool {
+    match (&case.end, exit) {
+        (End::OutOfTime, Exit::Limit(Limit::Execution, _)) => true,
+        (End::Limit(limit), Exit::Limit(met, _)) => met == limit,
+        (End::Trap(text), Exit::Trap(error)) => error.message().contains(text),
+        _ => false,
+    }
+}
