@@ -20,6 +20,7 @@ use crate::host_fn::{Answer, Outcome, host_fn, misuse};
 use crate::modules;
 use crate::preempt;
 use crate::state::{Key, State, Type};
+use crate::strings;
 
 /// Libraries and modules that are globals, opened when they are named.
 pub(crate) const ON_DEMAND: [&str; 10] =
@@ -43,6 +44,7 @@ pub(crate) fn open(state: State<'_>) {
     }
     // Globals at -2, `string` at -1.
     bounded::bound_string(state);
+    strings::open(state);
     state.push_nil();
     state.set_field(-2, "dump");
     note_names(state, "string");

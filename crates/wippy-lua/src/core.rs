@@ -227,6 +227,11 @@ impl Core {
         self.program.limits.execution_max.is_some_and(|max| self.started.elapsed() >= max)
     }
 
+    /// Whether the process was told to end, or has lived too long.
+    pub(crate) fn is_done_for(&self) -> bool {
+        self.context.must_end() || self.is_overdue()
+    }
+
     /// Nanoseconds since the process began, on the clock that timers use.
     pub(crate) fn now_ns(&self) -> i64 {
         ns(Instant::now().saturating_duration_since(self.started))

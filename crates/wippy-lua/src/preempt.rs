@@ -180,16 +180,11 @@ unsafe extern "C-unwind" fn hook(raw: *mut lua_State, activation: *mut lua_Debug
         let in_own_code = in_own_code(raw, activation);
         let gives_way = core.can_wait(raw) && !in_own_code;
         // Where it gives way, the kernel ends it between two polls.
-        if !gives_way && (core.context.must_end() || core.is_overdue()) {
+        if !gives_way && core.is_done_for() {
             core.killed.set(true);
         }
         if core.killed.get() || core.heap.is_exhausted() {
-            // Before it raises: no message handler of the script may run now, see `xpcall`.
-            core.killed.set(true);
-            // Again at the next instruction, should the script catch it.
-            arm(raw);
-            ffi::lua_pushboolean(raw, 0);
-            ffi::lua_error(raw);
+            die(raw);
         } else if !core.context.slice_is_over() {
             ffi::lua_sethook(raw, None, 0, 0);
         } else if in_own_code {
@@ -201,6 +196,23 @@ unsafe extern "C-unwind" fn hook(raw: *mut lua_State, activation: *mut lua_Debug
         } else {
             ffi::lua_sethook(raw, Some(hook), ffi::LUA_MASKCOUNT, RETRY_INSTRUCTIONS);
         }
+    }
+}
+
+/// Unwinds a script whose process is dead.
+///
+/// # Safety
+///
+/// `raw` is the thread that runs. Nothing that needs dropping is lost by an error.
+pub(crate) unsafe fn die(raw: *mut lua_State) -> ! {
+    // SAFETY: as the caller says.
+    unsafe {
+        // Before it raises: no message handler of the script may run now, see `xpcall`.
+        Core::of(raw).killed.set(true);
+        // Again at the next instruction, should the script catch it.
+        arm(raw);
+        ffi::lua_pushboolean(raw, 0);
+        ffi::lua_error(raw);
     }
 }
 

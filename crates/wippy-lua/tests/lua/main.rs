@@ -19,5 +19,6 @@ mod errors;
 mod io;
 mod preempt;
 mod process;
+mod strings;
 mod time;
 mod unit;

@@ -1,0 +1,704 @@
+//! Lua's patterns: a search that can stop anywhere and go on later.
+//!
+//! Nothing here knows of a VM. [`Search`] is plain data without a pointer; its caller hands
+//! the text and the pattern to each [`Search::run`], together with fuel. Each step burns a
+//! unit; when none is left, the search says so and is run again whenever the caller likes.
+//!
+//! What Lua's own matcher does by recursion stands in `frames`, one for each choice that may
+//! have to be taken back. Like Lua's recursion they may be [`DEPTH_MAX`] deep, beyond which
+//! a pattern is "too complex". A pattern is read as far as it is needed and no further, so
+//! that a mistake in it shows exactly when Lua would have met it.
+
+/// Captures of one pattern.
+pub(crate) const CAPTURES_MAX: usize = 32;
+
+/// Choices under way at once, and the end of the pattern.
+const DEPTH_MAX: usize = 200;
+
+/// Bytes that a simple loop over the text looks at before it asks for fuel.
+const WINDOW_BYTES: usize = 16 << 10;
+
+/// Bytes of such a loop for one unit of fuel.
+const BYTES_OF_FUEL: usize = 16;
+
+/// What is wrong with a pattern, in Lua's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    EndsWithPercent,
+    NoBracket,
+    NoBalance,
+    NoFrontier,
+    TooManyCaptures,
+    TooComplex,
+    NotOpen,
+    NoCapture(u32),
+    Unfinished,
+}
+
+/// How long a capture is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Its end has not been met.
+    Open,
+    /// It captures where it stands.
+    Position,
+    Bytes(usize),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Capture {
+    pub(crate) start: usize,
+    pub(crate) extent: Extent,
+}
+
+/// A choice to take back when what follows does not match.
+#[derive(Clone, Copy)]
+enum Frame {
+    /// A capture was opened.
+    Opened,
+    /// This capture was closed.
+    Closed(usize),
+    /// A single was taken; go on at `at` without it.
+    Optional { at: usize, rest: usize },
+    /// Singles were taken from `least` to `end`; go on with one fewer.
+    Most { least: usize, end: usize, rest: usize },
+    /// Nothing was taken after `at`; go on with one more of `item`.
+    Fewest { at: usize, item: usize, rest: usize },
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// The fuel is burnt; run it again.
+    Paused,
+    /// The pattern matches these bytes; the captures are set.
+    Found {
+        start: usize,
+        end: usize,
+    },
+    None,
+}
+
+/// A search of a pattern in a text, and how far it has got.
+#[derive(Clone, Copy)]
+pub(crate) struct Search {
+    /// Where the current attempt began.
+    start: usize,
+    /// The next byte of the text and of the pattern.
+    at: usize,
+    item: usize,
+    /// A match that ends here does not count.
+    not_end: Option<usize>,
+    /// Whether there is only one attempt.
+    anchored: bool,
+    /// How far the loop of the current item has got, when the fuel ran out there.
+    half_done: Option<(usize, usize)>,
+    depth: usize,
+    level: usize,
+    captures: [Capture; CAPTURES_MAX],
+    frames: [Frame; DEPTH_MAX],
+}
+
+impl Search {
+    /// A search that [`Search::begin`] has not been called on.
+    pub(crate) const fn idle() -> Self {
+        Self {
+            start: 0,
+            at: 0,
+            item: 0,
+            not_end: None,
+            anchored: false,
+            half_done: None,
+            depth: 0,
+            level: 0,
+            captures: [Capture { start: 0, extent: Extent::Open }; CAPTURES_MAX],
+            frames: [Frame::Opened; DEPTH_MAX],
+        }
+    }
+
+    /// Begins a search from `start`, at that place alone where it is anchored.
+    pub(crate) fn begin(&mut self, start: usize, not_end: Option<usize>, anchored: bool) {
+        self.start = start;
+        self.at = start;
+        self.item = 0;
+        self.not_end = not_end;
+        self.anchored = anchored;
+        self.half_done = None;
+        self.depth = 0;
+        self.level = 0;
+    }
+
+    /// Captures of the match that was found.
+    pub(crate) fn level(&self) -> usize {
+        self.level
+    }
+
+    /// One capture of the match that was found; the first is the whole match where the
+    /// pattern has none.
+    ///
+    /// # Errors
+    ///
+    /// `NoCapture` and `Unfinished`.
+    pub(crate) fn capture(
+        &self,
+        index: usize,
+        start: usize,
+        end: usize,
+    ) -> Result<Capture, Malformed> {
+        match self.captures.get(index).filter(|_| index < self.level) {
+            Some(Capture { extent: Extent::Open, .. }) => Err(Malformed::Unfinished),
+            Some(capture) => Ok(*capture),
+            None if index == 0 => Ok(Capture { start, extent: Extent::Bytes(end - start) }),
+            None => Err(Malformed::NoCapture(number(index))),
+        }
+    }
+
+    /// Goes on until something is found, nothing is, or the fuel is burnt.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the pattern.
+    pub(crate) fn run(
+        &mut self,
+        text: &[u8],
+        pattern: &[u8],
+        fuel: &mut u32,
+    ) -> Result<Progress, Malformed> {
+        let head = if self.anchored { None } else { first_byte(pattern) };
+        let (mut at, mut item) = (self.at, self.item);
+        let mut left = *fuel;
+        loop {
+            if left == 0 {
+                (self.at, self.item) = (at, item);
+                *fuel = 0;
+                return Ok(Progress::Paused);
+            }
+            left -= 1;
+            let matched = match pattern.get(item) {
+                None if self.not_end == Some(at) => {
+                    // Lua gives such an attempt up whole.
+                    self.depth = 0;
+                    false
+                }
+                None => {
+                    *fuel = left;
+                    return Ok(Progress::Found { start: self.start, end: at });
+                }
+                Some(b'(') => {
+                    let position = pattern.get(item + 1) == Some(&b')');
+                    self.open(at, if position { Extent::Position } else { Extent::Open })?;
+                    item += if position { 2 } else { 1 };
+                    true
+                }
+                Some(b')') => {
+                    self.close(at)?;
+                    item += 1;
+                    true
+                }
+                Some(b'$') if item + 1 == pattern.len() => {
+                    item += 1;
+                    at == text.len()
+                }
+                Some(b'%') if pattern.get(item + 1) == Some(&b'b') => {
+                    match self.balance(text, pattern, at, item, &mut left)? {
+                        Balanced::To(end) => {
+                            at = end;
+                            item += 4;
+                            true
+                        }
+                        Balanced::Not => false,
+                        Balanced::Paused => continue,
+                    }
+                }
+                Some(b'%') if pattern.get(item + 1) == Some(&b'f') => {
+                    if pattern.get(item + 2) != Some(&b'[') {
+                        return Err(Malformed::NoFrontier);
+                    }
+                    let (set, rest) = Single::parse(pattern, item + 2)?;
+                    let before = at.checked_sub(1).and_then(|at| text.get(at)).copied();
+                    let here = text.get(at).copied();
+                    item = rest;
+                    !set.contains(before.unwrap_or(0)) && set.contains(here.unwrap_or(0))
+                }
+                Some(b'%') if pattern.get(item + 1).is_some_and(u8::is_ascii_digit) => {
+                    let digit = pattern.get(item + 1).copied().unwrap_or(b'0');
+                    let again = self.captured_again(text, at, digit)?;
+                    item += 2;
+                    if let Some(len) = again {
+                        left = left.saturating_sub(fuel_of(len));
+                        at += len;
+                    }
+                    again.is_some()
+                }
+                Some(_) => {
+                    let (single, rest) = Single::parse(pattern, item)?;
+                    let hit = text.get(at).is_some_and(|byte| single.contains(*byte));
+                    match (pattern.get(rest), hit) {
+                        (Some(b'*' | b'?' | b'-'), false) => {
+                            item = rest + 1;
+                            true
+                        }
+                        (Some(b'?'), true) => {
+                            self.push(Frame::Optional { at, rest: rest + 1 })?;
+                            at += 1;
+                            item = rest + 1;
+                            true
+                        }
+                        (Some(suffix @ (b'*' | b'+')), true) => {
+                            let least = at + usize::from(*suffix == b'+');
+                            let Some(end) = self.take_most(text, single, least, &mut left) else {
+                                continue;
+                            };
+                            let rest = rest + 1;
+                            self.push(Frame::Most { least, end, rest })?;
+                            (at, item) = (end, rest);
+                            true
+                        }
+                        (Some(b'-'), true) => {
+                            self.push(Frame::Fewest { at, item, rest: rest + 1 })?;
+                            item = rest + 1;
+                            true
+                        }
+                        (_, hit) => {
+                            at += 1;
+                            item = rest;
+                            hit
+                        }
+                    }
+                }
+            };
+            if matched {
+                continue;
+            }
+            match self.back(text, pattern)? {
+                Some(other) => (at, item) = other,
+                None => {
+                    if self.anchored || self.start >= text.len() {
+                        *fuel = left;
+                        return Ok(Progress::None);
+                    }
+                    self.start += 1;
+                    self.level = 0;
+                    if let Some(head) = head {
+                        self.skip_to(text, head, &mut left);
+                    }
+                    (at, item) = (self.start, 0);
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, frame: Frame) -> Result<(), Malformed> {
+        // One place is the end of the pattern's.
+        match self.frames.get_mut(self.depth) {
+            Some(slot) if self.depth < DEPTH_MAX - 1 => {
+                *slot = frame;
+                self.depth += 1;
+                Ok(())
+            }
+            _ => Err(Malformed::TooComplex),
+        }
+    }
+
+    fn open(&mut self, at: usize, extent: Extent) -> Result<(), Malformed> {
+        let slot = self.captures.get_mut(self.level).ok_or(Malformed::TooManyCaptures)?;
+        *slot = Capture { start: at, extent };
+        self.level += 1;
+        self.push(Frame::Opened)
+    }
+
+    fn close(&mut self, at: usize) -> Result<(), Malformed> {
+        let open = self.captures.iter_mut().take(self.level).enumerate();
+        let (index, capture) = open
+            .filter(|(_, capture)| capture.extent == Extent::Open)
+            .next_back()
+            .ok_or(Malformed::NotOpen)?;
+        capture.extent = Extent::Bytes(at - capture.start);
+        self.push(Frame::Closed(index))
+    }
+
+    /// Takes choices back until one has another way to go; that way.
+    fn back(&mut self, text: &[u8], pattern: &[u8]) -> Result<Option<(usize, usize)>, Malformed> {
+        while let Some(top) = self.depth.checked_sub(1) {
+            let Some(frame) = self.frames.get_mut(top) else { break };
+            match frame {
+                Frame::Opened => self.level -= 1,
+                Frame::Closed(index) => {
+                    if let Some(capture) = self.captures.get_mut(*index) {
+                        capture.extent = Extent::Open;
+                    }
+                }
+                Frame::Optional { at, rest } => {
+                    self.depth = top;
+                    return Ok(Some((*at, *rest)));
+                }
+                Frame::Most { least, end, rest } if *end > *least => {
+                    *end -= 1;
+                    return Ok(Some((*end, *rest)));
+                }
+                Frame::Most { .. } => {}
+                Frame::Fewest { at, item, rest } => {
+                    let (single, _) = Single::parse(pattern, *item)?;
+                    if text.get(*at).is_some_and(|byte| single.contains(*byte)) {
+                        *at += 1;
+                        return Ok(Some((*at, *rest)));
+                    }
+                }
+            }
+            self.depth = top;
+        }
+        Ok(None)
+    }
+
+    /// The end of the longest run of singles from `from` on; none where the fuel ran out.
+    fn take_most(
+        &mut self,
+        text: &[u8],
+        single: Single<'_>,
+        from: usize,
+        left: &mut u32,
+    ) -> Option<usize> {
+        let mut end = self.half_done.take().map_or(from, |(end, _)| end);
+        loop {
+            let window = text.get(end..text.len().min(end + WINDOW_BYTES)).unwrap_or_default();
+            let run = single.run_len(window);
+            end += run;
+            if run < window.len() || end >= text.len() {
+                *left = left.saturating_sub(fuel_of(run));
+                return Some(end);
+            }
+            *left = left.saturating_sub(fuel_of(run));
+            if *left == 0 {
+                self.half_done = Some((end, 0));
+                return None;
+            }
+        }
+    }
+
+    fn balance(
+        &mut self,
+        text: &[u8],
+        pattern: &[u8],
+        at: usize,
+        item: usize,
+        left: &mut u32,
+    ) -> Result<Balanced, Malformed> {
+        let (Some(open), Some(close)) = (pattern.get(item + 2), pattern.get(item + 3)) else {
+            return Err(Malformed::NoBalance);
+        };
+        let (mut end, mut depth) = match self.half_done.take() {
+            Some(half) => half,
+            None if text.get(at) == Some(open) => (at + 1, 1),
+            None => return Ok(Balanced::Not),
+        };
+        loop {
+            let window = text.get(end..text.len().min(end + WINDOW_BYTES)).unwrap_or_default();
+            if window.is_empty() {
+                return Ok(Balanced::Not);
+            }
+            for (byte, index) in window.iter().zip(1..) {
+                if byte == close {
+                    depth -= 1;
+                    if depth == 0 {
+                        *left = left.saturating_sub(fuel_of(index));
+                        return Ok(Balanced::To(end + index));
+                    }
+                } else if byte == open {
+                    depth += 1;
+                }
+            }
+            end += window.len();
+            *left = left.saturating_sub(fuel_of(window.len()));
+            if *left == 0 {
+                self.half_done = Some((end, depth));
+                return Ok(Balanced::Paused);
+            }
+        }
+    }
+
+    /// The length of a capture that stands here again.
+    fn captured_again(
+        &self,
+        text: &[u8],
+        at: usize,
+        digit: u8,
+    ) -> Result<Option<usize>, Malformed> {
+        let index = usize::from(digit).wrapping_sub(usize::from(b'1'));
+        let capture = self.captures.get(index).filter(|_| index < self.level);
+        match capture {
+            None | Some(Capture { extent: Extent::Open, .. }) => {
+                Err(Malformed::NoCapture(u32::from(digit - b'0')))
+            }
+            Some(Capture { extent: Extent::Position, .. }) => Ok(None),
+            Some(Capture { start, extent: Extent::Bytes(len) }) => {
+                let captured = text.get(*start..*start + *len);
+                Ok(captured.filter(|bytes| text.get(at..at + len) == Some(bytes)).map(|_| *len))
+            }
+        }
+    }
+
+    /// Goes to the next place where the byte is, or some way towards it.
+    fn skip_to(&mut self, text: &[u8], byte: u8, left: &mut u32) {
+        let end = text.len().min(self.start + WINDOW_BYTES);
+        let window = text.get(self.start..end).unwrap_or_default();
+        let skip = memchr::memchr(byte, window).unwrap_or(window.len());
+        self.start += skip;
+        *left = left.saturating_sub(fuel_of(skip / 4));
+    }
+}
+
+enum Balanced {
+    To(usize),
+    Not,
+    Paused,
+}
+
+fn fuel_of(bytes: usize) -> u32 {
+    u32::try_from(bytes / BYTES_OF_FUEL).unwrap_or(u32::MAX)
+}
+
+/// The number of a capture for people.
+fn number(index: usize) -> u32 {
+    u32::try_from(index).map_or(u32::MAX, |index| index + 1)
+}
+
+/// The byte that every match begins with, if that is plain to see.
+fn first_byte(pattern: &[u8]) -> Option<u8> {
+    let first = pattern.first().copied()?;
+    let plain = !b"^$*+?.([%-)".contains(&first);
+    let optional = matches!(pattern.get(1), Some(b'*' | b'?' | b'-'));
+    (plain && !optional).then_some(first)
+}
+
+/// Whether a pattern has none of the characters that make one.
+pub(crate) fn is_plain(pattern: &[u8]) -> bool {
+    !pattern.iter().any(|byte| b"^$*+?.([%-".contains(byte))
+}
+
+/// An item that stands for one byte.
+#[derive(Clone, Copy)]
+enum Single<'p> {
+    Any,
+    Byte(u8),
+    Class {
+        bits: u16,
+        negated: bool,
+    },
+    /// What stands between the brackets.
+    Set {
+        members: &'p [u8],
+        negated: bool,
+    },
+}
+
+impl<'p> Single<'p> {
+    /// The single at `item`, and where the pattern goes on.
+    fn parse(pattern: &'p [u8], item: usize) -> Result<(Self, usize), Malformed> {
+        match pattern.get(item) {
+            Some(b'.') => Ok((Self::Any, item + 1)),
+            Some(b'%') | None => match pattern.get(item + 1) {
+                Some(letter) => Ok((Self::class(*letter), item + 2)),
+                None => Err(Malformed::EndsWithPercent),
+            },
+            Some(b'[') => Self::parse_set(pattern, item + 1),
+            Some(byte) => Ok((Self::Byte(*byte), item + 1)),
+        }
+    }
+
+    fn parse_set(pattern: &'p [u8], from: usize) -> Result<(Self, usize), Malformed> {
+        let negated = pattern.get(from) == Some(&b'^');
+        let from = from + usize::from(negated);
+        let mut end = from;
+        loop {
+            // The first member may be a bracket.
+            match pattern.get(end) {
+                None => return Err(Malformed::NoBracket),
+                Some(b'%') if end + 1 < pattern.len() => end += 2,
+                Some(_) => end += 1,
+            }
+            if pattern.get(end) == Some(&b']') {
+                let members = pattern.get(from..end).unwrap_or_default();
+                return Ok((Self::Set { members, negated }, end + 1));
+            }
+        }
+    }
+
+    fn class(letter: u8) -> Self {
+        match class_bits(letter.to_ascii_lowercase()) {
+            0 => Self::Byte(letter),
+            bits => Self::Class { bits, negated: letter.is_ascii_uppercase() },
+        }
+    }
+
+    #[inline]
+    fn contains(self, byte: u8) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Byte(own) => own == byte,
+            Self::Class { bits, negated } => (classes_of(byte) & bits != 0) != negated,
+            Self::Set { members, negated } => is_member(members, byte) != negated,
+        }
+    }
+
+    /// How many bytes at the front of the text it stands for.
+    fn run_len(self, text: &[u8]) -> usize {
+        let end = match self {
+            Self::Any => None,
+            Self::Byte(own) => text.iter().position(|byte| *byte != own),
+            Self::Class { bits, negated } => {
+                text.iter().position(|byte| (classes_of(*byte) & bits != 0) == negated)
+            }
+            Self::Set { members, negated } => {
+                text.iter().position(|byte| is_member(members, *byte) == negated)
+            }
+        };
+        end.unwrap_or(text.len())
+    }
+}
+
+fn is_member(members: &[u8], byte: u8) -> bool {
+    let mut rest = members;
+    loop {
+        rest = match rest {
+            [] => return false,
+            [b'%', letter, after @ ..] => {
+                if Single::class(*letter).contains(byte) {
+                    return true;
+                }
+                after
+            }
+            // A range took the first of two percent signs. Lua looks at the bracket then.
+            [b'%'] => return byte == b']',
+            [low, b'-', high, after @ ..] => {
+                if (*low..=*high).contains(&byte) {
+                    return true;
+                }
+                after
+            }
+            [own, after @ ..] => {
+                if *own == byte {
+                    return true;
+                }
+                after
+            }
+        };
+    }
+}
+
+const LETTERS: [u8; 11] = *b"acdglpsuwxz";
+
+/// The bit of a class's letter, or none.
+fn class_bits(letter: u8) -> u16 {
+    match LETTERS.iter().position(|known| *known == letter) {
+        Some(index) => 1 << index,
+        None => 0,
+    }
+}
+
+/// The classes that a byte is in, those of the C locale.
+static CLASSES: [u16; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut index = 0;
+        while index < LETTERS.len() {
+            #[allow(clippy::cast_possible_truncation, reason = "it is below 256")]
+            #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+            if is_in_class(byte as u8, LETTERS[index]) {
+                classes[byte] |= 1 << index;
+            }
+            index += 1;
+        }
+        byte += 1;
+    }
+    classes
+};
+
+fn classes_of(byte: u8) -> u16 {
+    CLASSES.get(usize::from(byte)).copied().unwrap_or(0)
+}
+
+const fn is_in_class(byte: u8, letter: u8) -> bool {
+    match letter {
+        b'a' => byte.is_ascii_alphabetic(),
+        b'c' => byte.is_ascii_control(),
+        b'd' => byte.is_ascii_digit(),
+        b'g' => byte.is_ascii_graphic(),
+        b'l' => byte.is_ascii_lowercase(),
+        b'p' => byte.is_ascii_punctuation(),
+        b's' => matches!(byte, b' ' | 9..=13),
+        b'u' => byte.is_ascii_uppercase(),
+        b'w' => byte.is_ascii_alphanumeric(),
+        b'x' => byte.is_ascii_hexdigit(),
+        _ => byte == 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(text: &str, pattern: &str) -> Result<Progress, Malformed> {
+        let mut search = Search::idle();
+        search.begin(0, None, false);
+        search.run(text.as_bytes(), pattern.as_bytes(), &mut u32::MAX.clone())
+    }
+
+    #[test]
+    fn finds() {
+        for (text, pattern, expected) in [
+            ("hello world", "o w", Some((4, 7))),
+            ("hello", "l+", Some((2, 4))),
+            ("f(a(b)c)d", "%b()", Some((1, 8))),
+            ("THE (quick) fox", "%f[%a]%a+%f[%A]", Some((0, 3))),
+            ("abab", "(ab)%1", Some((0, 4))),
+            ("x", "y", None),
+            ("]", "[--%%]", Some((0, 1))),
+        ] {
+            let found = match find(text, pattern) {
+                Ok(Progress::Found { start, end }) => Some((start, end)),
+                Ok(Progress::None) => None,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(found, expected, "{text} {pattern}");
+        }
+    }
+
+    #[test]
+    fn mistakes_show_when_they_are_met() {
+        assert_eq!(find("abc", "x["), Ok(Progress::None));
+        assert_eq!(find("abc", "a["), Err(Malformed::NoBracket));
+        assert_eq!(find("a", &"a?".repeat(200)), Ok(Progress::Found { start: 0, end: 1 }));
+        assert_eq!(find(&"a".repeat(300), &"a?".repeat(200)), Err(Malformed::TooComplex));
+        assert_eq!(find(&"a".repeat(300), &"a".repeat(300)), Ok(Progress::Found {
+            start: 0,
+            end: 300
+        }));
+    }
+
+    #[test]
+    fn stopping_anywhere_changes_nothing() {
+        let long = format!("({})", "x(y)".repeat(20_000));
+        for (text, pattern) in [
+            ("aaaaaaaaaaaaaaaab", "a*a*a*b$"),
+            ("aaaaaaaaaaaaaaaa", "(a*)(a-)%1b"),
+            (long.as_str(), "%b()$"),
+            (long.as_str(), "^.*()%)$"),
+            (long.as_str(), "z"),
+        ] {
+            let whole = find(text, pattern.trim_start_matches('^'));
+            let mut search = Search::idle();
+            search.begin(0, None, pattern.starts_with('^'));
+            let mut pauses = 0;
+            let found = loop {
+                let pattern = pattern.trim_start_matches('^');
+                match search.run(text.as_bytes(), pattern.as_bytes(), &mut 1) {
+                    Ok(Progress::Paused) => pauses += 1,
+                    other => break other,
+                }
+            };
+            assert_eq!(found, whole);
+            assert!(pauses > 0);
+        }
+    }
+}

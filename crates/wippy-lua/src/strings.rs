@@ -1,0 +1,659 @@
+//! `string.find`, `match`, `gmatch` and `gsub`, over the matcher of `pattern.rs`.
+//!
+//! They do what Lua's own do, error texts included, and give way at the end of a time slice,
+//! in the middle of a search if need be. The callbacks of `gsub` may wait.
+//!
+//! These functions run as Lua's own do, outside of host mode: they raise, also for want of
+//! memory, and hold no Rust value that needs dropping. Texts are borrowed from Lua strings
+//! that stand on the stack, or are upvalues, for as long as the function runs.
+
+#![allow(unsafe_code)]
+
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, c_char, c_int};
+use std::{ptr, slice};
+
+use memchr::{memchr, memmem};
+use mlua::ffi::{self, lua_State};
+
+use crate::budget::{FUEL, Look, give_way, look};
+use crate::pattern::{Capture, Extent, Malformed, Progress, Search, is_plain};
+use crate::state::State;
+
+/// Bytes that a search for plain text looks at between two looks at the clock.
+const WINDOW_BYTES: usize = 256 << 10;
+
+thread_local! {
+    /// The search under way on this system thread. Nothing of a script runs between its
+    /// beginning and the push of its captures, so there is one at a time; one that gives way
+    /// is moved to the Lua stack.
+    static SEARCH: UnsafeCell<Search> = const { UnsafeCell::new(Search::idle()) };
+}
+
+/// Sets the functions in the table on top.
+pub(crate) fn open(state: State<'_>) {
+    state.set_functions(&[("find", find), ("match", match_), ("gmatch", gmatch), ("gsub", gsub)]);
+}
+
+fn search() -> *mut Search {
+    SEARCH.with(UnsafeCell::get)
+}
+
+/// What a search of the text in slot 1 is for.
+const FIND: isize = 0;
+const MATCH: isize = 1;
+
+unsafe extern "C-unwind" fn find(raw: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls it.
+    unsafe { begin(raw, FIND) }
+}
+
+unsafe extern "C-unwind" fn match_(raw: *mut lua_State) -> c_int {
+    // SAFETY: Lua calls it.
+    unsafe { begin(raw, MATCH) }
+}
+
+unsafe fn begin(raw: *mut lua_State, what: isize) -> c_int {
+    // SAFETY: the arguments are checked first; the stack has room for what is pushed.
+    unsafe {
+        let (text, pattern) = (check_text(raw, 1), check_text(raw, 2));
+        let start = start_position(ffi::luaL_optinteger(raw, 3, 1), text.len());
+        if start > text.len() {
+            ffi::lua_pushnil(raw);
+            return 1;
+        }
+        if what == FIND && (ffi::lua_toboolean(raw, 4) != 0 || is_plain(pattern)) {
+            return find_plain(raw, start);
+        }
+        (*search()).begin(start, None, is_anchored(pattern));
+        go_on(raw, what)
+    }
+}
+
+unsafe fn go_on(raw: *mut lua_State, what: isize) -> c_int {
+    // SAFETY: the first two slots are strings.
+    unsafe {
+        let (text, pattern) = (text_at(raw, 1), text_at(raw, 2));
+        let mut fuel = FUEL;
+        match run(raw, text, unanchored(pattern), &mut fuel) {
+            Progress::Paused => {
+                keep(raw);
+                give_way(raw, what, again)
+            }
+            Progress::None => {
+                ffi::lua_pushnil(raw);
+                1
+            }
+            Progress::Found { start, end } if what == FIND => {
+                ffi::lua_pushinteger(raw, integer(start + 1));
+                ffi::lua_pushinteger(raw, integer(end));
+                push_captures(raw, text, None) + 2
+            }
+            Progress::Found { start, end } => push_captures(raw, text, Some((start, end))),
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn again(raw: *mut lua_State, _: c_int, what: isize) -> c_int {
+    // SAFETY: the stack is as `go_on` left it.
+    unsafe {
+        restore(raw);
+        go_on(raw, what)
+    }
+}
+
+/// Runs the search until something is found or nothing is; `Paused` when it must give way.
+unsafe fn run(raw: *mut lua_State, text: &[u8], pattern: &[u8], fuel: &mut u32) -> Progress {
+    loop {
+        // SAFETY: the search is this thread's, and nobody else uses it meanwhile.
+        match unsafe { (*search()).run(text, pattern, fuel) } {
+            Ok(Progress::Paused) => {
+                *fuel = FUEL;
+                // SAFETY: no value here needs dropping.
+                if matches!(unsafe { look(raw) }, Look::GiveWay) {
+                    return Progress::Paused;
+                }
+            }
+            Ok(progress) => return progress,
+            // SAFETY: as above.
+            Err(malformed) => unsafe { raise(raw, malformed) },
+        }
+    }
+}
+
+/// Pushes a copy of the search, which another script may need meanwhile.
+unsafe fn keep(raw: *mut lua_State) {
+    // SAFETY: the block is as large as a search and aligned for one.
+    unsafe {
+        let block = ffi::lua_newuserdatauv(raw, size_of::<Search>(), 0);
+        block.cast::<Search>().copy_from_nonoverlapping(search(), 1);
+    }
+}
+
+/// Pops what [`keep`] pushed.
+unsafe fn restore(raw: *mut lua_State) {
+    // SAFETY: it is on top.
+    unsafe {
+        search().copy_from_nonoverlapping(ffi::lua_touserdata(raw, -1).cast::<Search>(), 1);
+        ffi::lua_settop(raw, -2);
+    }
+}
+
+unsafe fn find_plain(raw: *mut lua_State, start: usize) -> c_int {
+    // SAFETY: the first two slots are strings.
+    unsafe {
+        let (text, plain) = (text_at(raw, 1), text_at(raw, 2));
+        let mut start = start;
+        loop {
+            let step = WINDOW_BYTES.max(plain.len());
+            let end = text.len().min(start + step + plain.len());
+            let window = text.get(start..end).unwrap_or_default();
+            if let Some(at) = memmem::find(window, plain) {
+                ffi::lua_pushinteger(raw, integer(start + at + 1));
+                ffi::lua_pushinteger(raw, integer(start + at + plain.len()));
+                return 2;
+            }
+            if end == text.len() {
+                ffi::lua_pushnil(raw);
+                return 1;
+            }
+            // A match may lie across the end of the window.
+            start += step;
+            if matches!(look(raw), Look::GiveWay) {
+                ffi::lua_pushinteger(raw, integer(start));
+                return give_way(raw, 0, find_plain_again);
+            }
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn find_plain_again(raw: *mut lua_State, _: c_int, _: isize) -> c_int {
+    // SAFETY: `find_plain` pushed where it was.
+    unsafe {
+        let start = to_position(raw, -1);
+        ffi::lua_settop(raw, -2);
+        find_plain(raw, start)
+    }
+}
+
+/// Upvalues of an iterator of `gmatch`: text, pattern, where it goes on, and where a match
+/// may not end (-1: anywhere).
+const TEXT: c_int = 1;
+const PATTERN: c_int = 2;
+const FROM: c_int = 3;
+const NOT_END: c_int = 4;
+
+unsafe extern "C-unwind" fn gmatch(raw: *mut lua_State) -> c_int {
+    // SAFETY: the arguments are checked first.
+    unsafe {
+        let text = check_text(raw, 1);
+        check_text(raw, 2);
+        let start = start_position(ffi::luaL_optinteger(raw, 3, 1), text.len());
+        ffi::lua_settop(raw, 2);
+        ffi::lua_pushinteger(raw, integer(start));
+        ffi::lua_pushinteger(raw, -1);
+        ffi::lua_pushcclosure(raw, next_match, 4);
+    }
+    1
+}
+
+unsafe extern "C-unwind" fn next_match(raw: *mut lua_State) -> c_int {
+    // SAFETY: `gmatch` set the upvalues.
+    unsafe {
+        let text = text_at(raw, ffi::lua_upvalueindex(TEXT));
+        let from = to_position(raw, ffi::lua_upvalueindex(FROM));
+        if from > text.len() {
+            return 0;
+        }
+        let not_end =
+            ffi::lua_tointegerx(raw, ffi::lua_upvalueindex(NOT_END), ptr::null_mut());
+        (*search()).begin(from, usize::try_from(not_end).ok(), false);
+        go_to_next_match(raw)
+    }
+}
+
+unsafe fn go_to_next_match(raw: *mut lua_State) -> c_int {
+    // SAFETY: as `next_match`.
+    unsafe {
+        let text = text_at(raw, ffi::lua_upvalueindex(TEXT));
+        let pattern = text_at(raw, ffi::lua_upvalueindex(PATTERN));
+        let mut fuel = FUEL;
+        match run(raw, text, pattern, &mut fuel) {
+            Progress::Paused => {
+                keep(raw);
+                give_way(raw, 0, next_match_again)
+            }
+            Progress::None => {
+                ffi::lua_pushinteger(raw, integer(text.len() + 1));
+                ffi::lua_replace(raw, ffi::lua_upvalueindex(FROM));
+                0
+            }
+            Progress::Found { start, end } => {
+                for upvalue in [FROM, NOT_END] {
+                    ffi::lua_pushinteger(raw, integer(end));
+                    ffi::lua_replace(raw, ffi::lua_upvalueindex(upvalue));
+                }
+                push_captures(raw, text, Some((start, end)))
+            }
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn next_match_again(raw: *mut lua_State, _: c_int, _: isize) -> c_int {
+    // SAFETY: the stack is as `go_to_next_match` left it.
+    unsafe {
+        restore(raw);
+        go_to_next_match(raw)
+    }
+}
+
+/// Slots of `gsub`: text, pattern, replacement, the most replacements, the output.
+const REPLACEMENT: c_int = 3;
+const OUTPUT: c_int = 5;
+
+/// How far a substitution has got. While a callback runs or it gives way, this stands at the
+/// front of the block in slot [`OUTPUT`]; the text made so far follows.
+#[derive(Clone, Copy)]
+struct Gsub {
+    /// Where the rest of the text begins.
+    from: usize,
+    not_end: Option<usize>,
+    count: i64,
+    count_max: i64,
+    /// Whether anything was replaced.
+    changed: bool,
+    /// The match that is being replaced.
+    start: usize,
+    end: usize,
+    /// The text made so far, in the block.
+    output: *mut u8,
+    used: usize,
+    capacity: usize,
+}
+
+unsafe extern "C-unwind" fn gsub(raw: *mut lua_State) -> c_int {
+    // SAFETY: the arguments are checked first.
+    unsafe {
+        let text = check_text(raw, 1);
+        check_text(raw, 2);
+        let kind = ffi::lua_type(raw, REPLACEMENT);
+        let count_max = ffi::luaL_optinteger(raw, 4, integer(text.len() + 1));
+        match kind {
+            ffi::LUA_TTABLE | ffi::LUA_TFUNCTION => {}
+            ffi::LUA_TNUMBER | ffi::LUA_TSTRING => {
+                ffi::lua_tolstring(raw, REPLACEMENT, ptr::null_mut());
+            }
+            _ => return not_a(raw, REPLACEMENT, c"string/function/table"),
+        }
+        ffi::lua_settop(raw, 4);
+        ffi::lua_pushnil(raw);
+        let gsub = Gsub {
+            from: 0,
+            not_end: None,
+            count: 0,
+            count_max,
+            changed: false,
+            start: 0,
+            end: 0,
+            output: ptr::null_mut(),
+            used: 0,
+            capacity: 0,
+        };
+        substitute(raw, gsub, false)
+    }
+}
+
+unsafe fn substitute(raw: *mut lua_State, mut gsub: Gsub, mut under_way: bool) -> c_int {
+    // SAFETY: the slots are as `gsub` set them.
+    unsafe {
+        let (text, pattern) = (text_at(raw, 1), text_at(raw, 2));
+        let anchored = is_anchored(pattern);
+        let pattern = unanchored(pattern);
+        let kind = ffi::lua_type(raw, REPLACEMENT);
+        let mut fuel = FUEL;
+        while under_way || gsub.count < gsub.count_max {
+            if !under_way {
+                (*search()).begin(gsub.from, gsub.not_end, anchored);
+            }
+            under_way = false;
+            match run(raw, text, pattern, &mut fuel) {
+                Progress::Paused => {
+                    gsub.store(raw);
+                    keep(raw);
+                    return give_way(raw, 0, substitute_again);
+                }
+                Progress::None => break,
+                Progress::Found { start, end } => {
+                    gsub.count += 1;
+                    (gsub.start, gsub.end) = (start, end);
+                    gsub.append(raw, text.get(gsub.from..start).unwrap_or_default());
+                    let before = gsub.used;
+                    match kind {
+                        ffi::LUA_TSTRING => {
+                            gsub.expand(raw, text, text_at(raw, REPLACEMENT));
+                            gsub.go_past();
+                        }
+                        _ => {
+                            gsub.store(raw);
+                            push_replacement(raw, kind, text, start, end);
+                            gsub = Gsub::load(raw);
+                            gsub.replace(raw, text);
+                        }
+                    }
+                    let bytes = (gsub.used - before) / 64;
+                    fuel = fuel.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX));
+                }
+            }
+            if anchored {
+                break;
+            }
+        }
+        if gsub.changed {
+            gsub.append(raw, text.get(gsub.from..).unwrap_or_default());
+            ffi::lua_pushlstring(raw, gsub.output.cast::<c_char>(), gsub.used);
+        } else {
+            ffi::lua_pushvalue(raw, 1);
+        }
+        ffi::lua_pushinteger(raw, gsub.count);
+    }
+    2
+}
+
+unsafe extern "C-unwind" fn substitute_again(raw: *mut lua_State, _: c_int, _: isize) -> c_int {
+    // SAFETY: the stack is as `substitute` left it.
+    unsafe {
+        restore(raw);
+        substitute(raw, Gsub::load(raw), true)
+    }
+}
+
+/// Pushes what the function or table in slot [`REPLACEMENT`] gives for a match.
+unsafe fn push_replacement(
+    raw: *mut lua_State,
+    kind: c_int,
+    text: &[u8],
+    start: usize,
+    end: usize,
+) {
+    // SAFETY: the stack has room for a few values, and captures ask for theirs. A call that
+    // waits goes on in `replaced`.
+    unsafe {
+        if kind == ffi::LUA_TFUNCTION {
+            ffi::lua_pushvalue(raw, REPLACEMENT);
+            let captures = push_captures(raw, text, Some((start, end)));
+            return ffi::lua_callk(raw, captures, 1, 0, Some(replaced));
+        }
+        push_capture(raw, text, 0, start, end);
+        ffi::lua_pushvalue(raw, -1);
+        if ffi::lua_rawget(raw, REPLACEMENT) != ffi::LUA_TNIL {
+            return;
+        }
+        if ffi::luaL_getmetafield(raw, REPLACEMENT, c"__index".as_ptr()) == ffi::LUA_TFUNCTION
+        {
+            // Called from here it may wait; `lua_gettable` would not let it.
+            ffi::lua_replace(raw, -2);
+            ffi::lua_insert(raw, -2);
+            ffi::lua_pushvalue(raw, REPLACEMENT);
+            ffi::lua_insert(raw, -2);
+            ffi::lua_callk(raw, 2, 1, 0, Some(replaced));
+        } else {
+            ffi::lua_settop(raw, OUTPUT + 1);
+            ffi::lua_gettable(raw, REPLACEMENT);
+        }
+    }
+}
+
+/// The replacement of a match is on top.
+unsafe extern "C-unwind" fn replaced(raw: *mut lua_State, _: c_int, _: isize) -> c_int {
+    // SAFETY: the stack is as `push_replacement` left it.
+    unsafe {
+        let mut gsub = Gsub::load(raw);
+        gsub.replace(raw, text_at(raw, 1));
+        if is_anchored(text_at(raw, 2)) {
+            gsub.count_max = 0;
+        }
+        substitute(raw, gsub, false)
+    }
+}
+
+impl Gsub {
+    /// Puts this at the front of the output's block.
+    unsafe fn store(&mut self, raw: *mut lua_State) {
+        // SAFETY: the block begins with room for this.
+        unsafe {
+            if self.output.is_null() {
+                self.grow(raw, 0);
+            }
+            ffi::lua_touserdata(raw, OUTPUT).cast::<Self>().write(*self);
+        }
+    }
+
+    unsafe fn load(raw: *mut lua_State) -> Self {
+        // SAFETY: `store` wrote it.
+        unsafe { ffi::lua_touserdata(raw, OUTPUT).cast::<Self>().read() }
+    }
+
+    /// Moves the output to a block with room for so many more bytes.
+    unsafe fn grow(&mut self, raw: *mut lua_State, more: usize) {
+        // SAFETY: the old block stands in its slot until the new one replaces it.
+        unsafe {
+            let mut text_len = 0;
+            ffi::lua_tolstring(raw, 1, &raw mut text_len);
+            let least = if self.output.is_null() { text_len + 64 } else { self.capacity * 2 };
+            let capacity = least.max(self.used + more);
+            let block = ffi::lua_newuserdatauv(raw, size_of::<Self>() + capacity, 0);
+            let output = block.cast::<u8>().add(size_of::<Self>());
+            if self.used > 0 {
+                output.copy_from_nonoverlapping(self.output, self.used);
+            }
+            ffi::lua_replace(raw, OUTPUT);
+            (self.output, self.capacity) = (output, capacity);
+        }
+    }
+
+    unsafe fn append(&mut self, raw: *mut lua_State, bytes: &[u8]) {
+        // SAFETY: there is room after `grow`, which leaves the bytes where they are.
+        unsafe {
+            if self.capacity - self.used < bytes.len() || self.output.is_null() {
+                self.grow(raw, bytes.len());
+            }
+            self.output.add(self.used).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        }
+        self.used += bytes.len();
+    }
+
+    fn go_past(&mut self) {
+        self.from = self.end;
+        self.not_end = Some(self.end);
+    }
+
+    /// Appends the value on top, or what was matched where it is false.
+    unsafe fn replace(&mut self, raw: *mut lua_State, text: &[u8]) {
+        // SAFETY: it stands above the output.
+        unsafe {
+            if ffi::lua_toboolean(raw, -1) == 0 {
+                self.append(raw, text.get(self.start..self.end).unwrap_or_default());
+            } else if ffi::lua_isstring(raw, -1) == 0 {
+                let kind = ffi::luaL_typename(raw, -1);
+                ffi::luaL_error(raw, c"invalid replacement value (a %s)".as_ptr(), kind);
+            } else {
+                self.append(raw, text_at(raw, -1));
+                self.changed = true;
+            }
+            ffi::lua_settop(raw, OUTPUT);
+        }
+        self.go_past();
+    }
+
+    /// Appends a replacement, with captures for `%0` to `%9`.
+    unsafe fn expand(&mut self, raw: *mut lua_State, text: &[u8], replacement: &[u8]) {
+        self.changed = true;
+        let mut rest = replacement;
+        // SAFETY: a position that becomes a text stands on the stack while it is copied.
+        unsafe {
+            while let Some(percent) = memchr(b'%', rest) {
+                self.append(raw, rest.get(..percent).unwrap_or_default());
+                let index = match rest.get(percent + 1) {
+                    Some(b'%') => {
+                        self.append(raw, b"%");
+                        None
+                    }
+                    Some(b'0') => {
+                        self.append(raw, text.get(self.start..self.end).unwrap_or_default());
+                        None
+                    }
+                    Some(digit @ b'1'..=b'9') => Some(usize::from(digit - b'1')),
+                    _ => {
+                        ffi::luaL_error(
+                            raw,
+                            c"invalid use of '%c' in replacement string".as_ptr(),
+                            c_int::from(b'%'),
+                        );
+                        None
+                    }
+                };
+                if let Some(index) = index {
+                    match (*search()).capture(index, self.start, self.end) {
+                        Ok(Capture { start, extent: Extent::Bytes(len) }) => {
+                            self.append(raw, text.get(start..start + len).unwrap_or_default());
+                        }
+                        Ok(Capture { start, .. }) => {
+                            ffi::lua_pushinteger(raw, integer(start + 1));
+                            self.append(raw, text_at(raw, -1));
+                            ffi::lua_settop(raw, OUTPUT);
+                        }
+                        Err(malformed) => raise(raw, malformed),
+                    }
+                }
+                rest = rest.get(percent + 2..).unwrap_or_default();
+            }
+            self.append(raw, rest);
+        }
+    }
+}
+
+/// Pushes the captures of what was found; the whole match where the pattern has none and
+/// the match is given.
+unsafe fn push_captures(
+    raw: *mut lua_State,
+    text: &[u8],
+    whole: Option<(usize, usize)>,
+) -> c_int {
+    // SAFETY: room is asked for.
+    unsafe {
+        let level = (*search()).level();
+        let count = if level == 0 && whole.is_some() { 1 } else { level };
+        let count_int = c_int::try_from(count).unwrap_or(0);
+        ffi::luaL_checkstack(raw, count_int, c"too many captures".as_ptr());
+        let (start, end) = whole.unwrap_or_default();
+        for index in 0..count {
+            push_capture(raw, text, index, start, end);
+        }
+        count_int
+    }
+}
+
+unsafe fn push_capture(raw: *mut lua_State, text: &[u8], index: usize, start: usize, end: usize) {
+    // SAFETY: the callers ask for room.
+    unsafe {
+        match (*search()).capture(index, start, end) {
+            Ok(Capture { start, extent: Extent::Bytes(len) }) => {
+                let bytes = text.get(start..start + len).unwrap_or_default();
+                ffi::lua_pushlstring(raw, bytes.as_ptr().cast(), bytes.len());
+            }
+            Ok(Capture { start, .. }) => ffi::lua_pushinteger(raw, integer(start + 1)),
+            Err(malformed) => raise(raw, malformed),
+        }
+    }
+}
+
+unsafe fn raise(raw: *mut lua_State, malformed: Malformed) -> ! {
+    let text = match malformed {
+        Malformed::EndsWithPercent => c"malformed pattern (ends with '%')",
+        Malformed::NoBracket => c"malformed pattern (missing ']')",
+        Malformed::NoBalance => c"malformed pattern (missing arguments to '%b')",
+        Malformed::NoFrontier => c"missing '[' after '%f' in pattern",
+        Malformed::TooManyCaptures => c"too many captures",
+        Malformed::TooComplex => c"pattern too complex",
+        Malformed::NotOpen => c"invalid pattern capture",
+        Malformed::Unfinished => c"unfinished capture",
+        Malformed::NoCapture(_) => c"",
+    };
+    // SAFETY: pushes a text with the position of the caller and raises it.
+    unsafe {
+        ffi::luaL_where(raw, 1);
+        match malformed {
+            Malformed::NoCapture(number) => {
+                ffi::lua_pushfstring(raw, c"invalid capture index %%%d".as_ptr(), number);
+            }
+            _ => _ = ffi::lua_pushstring(raw, text.as_ptr()),
+        }
+        ffi::lua_concat(raw, 2);
+        ffi::lua_error(raw)
+    }
+}
+
+/// Raises that an argument is not of the types it may be of.
+unsafe fn not_a(raw: *mut lua_State, arg: c_int, expected: &CStr) -> c_int {
+    // SAFETY: as Lua's own.
+    unsafe {
+        let named = ffi::luaL_getmetafield(raw, arg, c"__name".as_ptr()) == ffi::LUA_TSTRING;
+        let kind = match ffi::lua_type(raw, arg) {
+            _ if named => ffi::lua_tolstring(raw, -1, ptr::null_mut()),
+            ffi::LUA_TLIGHTUSERDATA => c"light userdata".as_ptr(),
+            _ => ffi::luaL_typename(raw, arg),
+        };
+        let text =
+            ffi::lua_pushfstring(raw, c"%s expected, got %s".as_ptr(), expected.as_ptr(), kind);
+        ffi::luaL_argerror(raw, arg, text)
+    }
+}
+
+unsafe fn check_text<'a>(raw: *mut lua_State, arg: c_int) -> &'a [u8] {
+    let mut len = 0;
+    // SAFETY: Lua's strings do not move, and this one stands in its slot. A number there
+    // becomes a string.
+    unsafe {
+        let bytes = ffi::luaL_checklstring(raw, arg, &raw mut len);
+        slice::from_raw_parts(bytes.cast(), len)
+    }
+}
+
+/// The bytes of a string that is known to be one.
+unsafe fn text_at<'a>(raw: *mut lua_State, index: c_int) -> &'a [u8] {
+    let mut len = 0;
+    // SAFETY: as `check_text`.
+    unsafe {
+        let bytes = ffi::lua_tolstring(raw, index, &raw mut len);
+        if bytes.is_null() { &[] } else { slice::from_raw_parts(bytes.cast(), len) }
+    }
+}
+
+unsafe fn to_position(raw: *mut lua_State, index: c_int) -> usize {
+    // SAFETY: the callers put an integer there.
+    let position = unsafe { ffi::lua_tointegerx(raw, index, ptr::null_mut()) };
+    usize::try_from(position).unwrap_or(usize::MAX)
+}
+
+/// Where a search begins, from zero, that Lua counts from one or from the end.
+fn start_position(position: i64, len: usize) -> usize {
+    match usize::try_from(position) {
+        Ok(position) => position.saturating_sub(1),
+        Err(_) => {
+            let back = usize::try_from(position.unsigned_abs()).unwrap_or(usize::MAX);
+            len.saturating_sub(back)
+        }
+    }
+}
+
+fn is_anchored(pattern: &[u8]) -> bool {
+    pattern.first() == Some(&b'^')
+}
+
+fn unanchored(pattern: &[u8]) -> &[u8] {
+    pattern.strip_prefix(b"^").unwrap_or(pattern)
+}
+
+fn integer(position: usize) -> i64 {
+    i64::try_from(position).unwrap_or(i64::MAX)
+}
