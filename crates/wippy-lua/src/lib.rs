@@ -34,6 +34,7 @@
 mod base;
 mod body;
 mod bounded;
+mod calls;
 mod convert;
 mod core;
 mod coroutine;

@@ -180,7 +180,7 @@ unsafe extern "C-unwind" fn hook(raw: *mut lua_State, activation: *mut lua_Debug
         let in_own_code = in_own_code(raw, activation);
         let gives_way = core.can_wait(raw) && !in_own_code;
         // Where it gives way, the kernel ends it between two polls.
-        if !gives_way && (core.context.must_end() || core.is_overdue()) {
+        if !gives_way && (core.context.must_end() || core.context.is_overdue()) {
             core.killed.set(true);
         }
         if core.killed.get() || core.heap.is_exhausted() {

@@ -1,7 +1,9 @@
 //! The modules of the runtime, one file each, made when they are first named.
 
 pub(crate) mod channel;
+mod ctx;
 pub(crate) mod errors;
+pub(crate) mod funcs;
 pub(crate) mod io;
 mod json;
 pub(crate) mod payload;
@@ -15,7 +17,7 @@ use crate::state::State;
 const FREE: [&str; 6] = ["process", "time", "channel", "errors", "payload", "io"];
 
 /// Modules that an entry must list in `modules:`.
-const LISTED: [&str; 1] = ["json"];
+const LISTED: [&str; 3] = ["ctx", "funcs", "json"];
 
 /// Lua's own libraries, which `require` gives as well.
 const STANDARD: [&str; 6] = ["string", "table", "math", "utf8", "coroutine", "os"];
@@ -56,6 +58,8 @@ pub(crate) fn push(state: State<'_>, name: &str) {
         "payload" => payload::open(state),
         "io" => io::open(state),
         "json" => json::open(state),
+        "funcs" => funcs::open(state),
+        "ctx" => ctx::open(state),
         _ => state.push_nil(),
     }
 }

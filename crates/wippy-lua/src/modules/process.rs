@@ -6,6 +6,8 @@
 //! table with `topic`, `payload` (the first) and `payloads` (all); `inbox` and `listen` with
 //! `{message = true}` give message objects, `listen` alone the payload. A process listens to
 //! at most 1024 topics of at most 1 KiB each.
+//!
+//! A function has no mailbox: there, what needs one raises an error of kind `Invalid`.
 
 use std::ffi::c_int;
 use std::task::{Context as Poller, Waker};
@@ -17,7 +19,7 @@ use wippy_model::{EntryId, Error, Event, EventKind, Exit, Message, Pid, Result, 
 use crate::convert;
 use crate::duration;
 use crate::failure;
-use crate::host_fn::{Answer, Outcome, failed, host_fn, misuse};
+use crate::host_fn::{Answer, Outcome, Raised, failed, host_fn, misuse};
 use crate::mail::Wanted;
 use crate::modules::channel;
 use crate::state::{Key, State, Type};
@@ -51,12 +53,14 @@ pub(crate) fn open(state: State<'_>) {
         (
             "monitor",
             host_fn(|s, _| {
+                needs_mailbox(s, "monitor")?;
                 reply(s, target(s).and_then(|pid| kernel(s)?.monitor(&s.core().context, &pid)))
             }),
         ),
         (
             "unmonitor",
             host_fn(|s, _| {
+                needs_mailbox(s, "unmonitor")?;
                 reply(
                     s,
                     target(s).and_then(|pid| {
@@ -70,6 +74,7 @@ pub(crate) fn open(state: State<'_>) {
         (
             "events",
             host_fn(|s, _| {
+                needs_mailbox(s, "events")?;
                 s.core().mail.borrow_mut().events_open = true;
                 mail_channel(s, "events", channel::EVENTS, Wanted::Events)
             }),
@@ -77,6 +82,7 @@ pub(crate) fn open(state: State<'_>) {
         (
             "inbox",
             host_fn(|s, _| {
+                needs_mailbox(s, "inbox")?;
                 s.core().mail.borrow_mut().inbox_open = true;
                 mail_channel(s, "inbox", channel::INBOX, Wanted::Inbox)
             }),
@@ -115,6 +121,22 @@ fn reply(state: State<'_>, result: Result<()>) -> Outcome {
 
 fn kernel(state: State<'_>) -> Result<Kernel> {
     state.core().context.kernel().ok_or_else(|| Error::unavailable("the node is stopping"))
+}
+
+/// Raises an error in a function: what it would wait for goes to the process that calls it.
+fn needs_mailbox(state: State<'_>, name: &str) -> Result<(), Raised> {
+    let context = &state.core().context;
+    if !context.is_function() {
+        return Ok(());
+    }
+    Err(misuse(
+        state,
+        format_args!(
+            "process.{name}: a function has no mailbox, and {} is called as one; messages and \
+             events go to the process that calls it. process.exec and funcs.call wait without",
+            context.entry()
+        ),
+    ))
 }
 
 /// The text argument at `index`, or an error that says what belongs there.
@@ -162,6 +184,9 @@ fn spawn_request(state: State<'_>) -> Result<SpawnRequest> {
 fn spawn(state: State<'_>, again: bool, monitored: bool) -> Outcome {
     if again {
         return deliver(state);
+    }
+    if monitored {
+        needs_mailbox(state, "spawn_monitored")?;
     }
     let request = spawn_request(state).and_then(|request| Ok((kernel(state)?, request)));
     let (kernel, mut request) = match request {
@@ -243,6 +268,7 @@ fn cancel(state: State<'_>) -> Result<()> {
 fn receive(state: State<'_>, again: bool) -> Outcome {
     let core = state.core();
     if !again {
+        needs_mailbox(state, "receive")?;
         state.set_top(1);
         match state.is_absent(1) {
             true => state.push_nil(),
@@ -293,6 +319,7 @@ fn mail_channel(state: State<'_>, name: &str, source: i64, wanted: Wanted<'_>) -
 
 /// `listen(topic, {message = true})`.
 fn listen(state: State<'_>) -> Outcome {
+    needs_mailbox(state, "listen")?;
     let topic = match text(state, 1, "a topic") {
         Ok(topic) => topic,
         Err(error) => return failed(state, &error),
@@ -323,6 +350,7 @@ fn listen(state: State<'_>) -> Outcome {
 
 /// `unlisten(channel or topic)`: later messages of the topic come with the others again.
 fn unlisten(state: State<'_>) -> Outcome {
+    needs_mailbox(state, "unlisten")?;
     let topic = match channel::topic_of(state, 1) {
         Some(topic) => topic,
         None => match text(state, 1, "a channel of process.listen, or its topic") {
