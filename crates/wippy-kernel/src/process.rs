@@ -2,8 +2,8 @@
 //! The engine's state is not here; the task in `task.rs` owns that alone.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use futures_util::task::AtomicWaker;

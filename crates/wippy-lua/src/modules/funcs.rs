@@ -339,6 +339,8 @@ fn make_executor(state: State<'_>) {
 
 /// Pushes the table of the executor that a method was called on, and a copy of it.
 fn copy_executor(state: State<'_>, method: &str) -> Result<(), Raised> {
+    // What was left out is nil, and not what comes next.
+    state.set_top(2);
     if !state.get_wrapped(1, &EXECUTOR) {
         let found = state.type_name(1);
         return Err(misuse(
