@@ -4,10 +4,12 @@
 //!   host.
 //! - [`GuestLog`]: what the others write to stdout and stderr, line by line, to the log.
 //! - [`Volume`]: a directory that no path leaves.
+//! - [`policy`]: who may do what.
 //! - [`Variables`]: the environment that entries hand to guests.
 
 mod error;
 mod guest_log;
+pub mod policy;
 mod terminal;
 mod variables;
 mod volume;
