@@ -11,7 +11,7 @@ use wippy_model::{Error, Exit, Kind, Value};
 
 use crate::guest::Guest;
 use crate::trap::{self, Terminated};
-use crate::unit::{Ready, ReadyCode, Target, WasmUnit};
+use crate::unit::{EnvValues, Ready, ReadyCode, Target, WasmUnit};
 use crate::value::{Prepared, Returned};
 
 /// An admitted process with its arguments lowered.
@@ -21,6 +21,8 @@ pub(crate) struct WasmProcess {
     pub(crate) call: Call,
     /// The arguments of a command, as text.
     pub(crate) arguments: Vec<String>,
+    /// Its environment, as it was when it was spawned.
+    pub(crate) env: EnvValues,
 }
 
 /// The lowered arguments of the one call.
@@ -45,8 +47,8 @@ impl Process for WasmProcess {
 
 impl WasmProcess {
     async fn live(self, context: ProcessContext) -> Exit {
-        let Self { unit, ready, call, arguments } = self;
-        let mut guest = Guest::new(context, unit.config.clone(), arguments);
+        let Self { unit, ready, call, arguments, env } = self;
+        let mut guest = Guest::new(context, unit.config.clone(), arguments, env);
         let component = matches!(ready.code, ReadyCode::Component { .. });
         if let Err(error) = guest.open_mounts(component) {
             return Exit::Config(error);

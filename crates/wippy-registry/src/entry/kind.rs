@@ -41,6 +41,7 @@ macro_rules! kinds {
                 | Self::ProcessWasm
                 | Self::ProcessLua
                 | Self::LibraryLua
+                | Self::SecurityPolicy
                 | Self::RegistryEntry
         )
     }
