@@ -143,7 +143,7 @@ fn comparable(fields: &mut Fields<'_>, cx: &mut Decoder<'_>) -> Option<()> {
                 false => name.to_owned(),
             });
             let names: Vec<String> = names.collect();
-            let help = did_you_mean(text, names.iter().map(String::as_str), "known are");
+            let help = did_you_mean(text, names.iter().map(String::as_str), "fields");
             cx.error("unknown-field", node.span, message, help);
             fine = None;
         }
