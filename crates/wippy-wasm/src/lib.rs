@@ -32,7 +32,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wippy_host::Terminal;
+use wippy_host::{Terminal, Variables};
 use wippy_model::{EntryId, Result};
 
 use crate::binary::Binaries;
@@ -73,6 +73,8 @@ pub struct WasmOptions {
     pub binary_bytes_max: u64,
     /// What processes of a terminal host read and write.
     pub terminal: Arc<Terminal>,
+    /// What guests' environments are made of.
+    pub variables: Arc<Variables>,
     /// Who is told of long work.
     pub progress: Option<ProgressSink>,
 }
@@ -81,9 +83,15 @@ impl WasmOptions {
     /// The largest binary by default.
     pub const BINARY_BYTES_MAX: u64 = 64 << 20;
 
-    /// No cache, no progress, and the default size.
+    /// No cache, no variables, no progress, and the default size.
     pub fn new(terminal: Arc<Terminal>) -> Self {
-        Self { cache_dir: None, binary_bytes_max: Self::BINARY_BYTES_MAX, terminal, progress: None }
+        Self {
+            cache_dir: None,
+            binary_bytes_max: Self::BINARY_BYTES_MAX,
+            terminal,
+            variables: Arc::default(),
+            progress: None,
+        }
     }
 }
 
@@ -92,6 +100,7 @@ pub struct WasmRuntime {
     engines: Arc<Engines>,
     binaries: Binaries,
     terminal: Arc<Terminal>,
+    variables: Arc<Variables>,
 }
 
 impl WasmRuntime {
@@ -102,6 +111,7 @@ impl WasmRuntime {
             engines: Arc::default(),
             binaries: Binaries::new(cache, options.binary_bytes_max, options.progress),
             terminal: options.terminal,
+            variables: options.variables,
         }
     }
 
@@ -113,7 +123,8 @@ impl WasmRuntime {
     /// What is wrong with the binary or the entry, naming the entry and the next step.
     pub fn load(&self, spec: WasmSpec) -> Result<SharedUnit> {
         let binary = self.binaries.load(&spec, &self.engines)?;
-        WasmUnit::new(spec, binary, self.engines.clone(), self.terminal.clone()).map(SharedUnit)
+        let (terminal, variables) = (self.terminal.clone(), self.variables.clone());
+        WasmUnit::new(spec, binary, self.engines.clone(), terminal, variables).map(SharedUnit)
     }
 }
 

@@ -5,6 +5,7 @@
 //! funcs.async(function, ...)      -- a Future, or nil, err
 //! funcs.new()                     -- an executor: calls with another context
 //!     :with_context{ name = value }   -- adds to the context's values
+//!     :with_actor(actor)  :with_scope(scope)  -- of `security`, where that is permitted
 //!     :with_options{ timeout = d }    -- ends what it calls after so long
 //!     :call(function, ...)  :async(function, ...)
 //! ```
@@ -31,6 +32,7 @@ use crate::duration;
 use crate::failure;
 use crate::host_fn::{Answer, Outcome, Raised, failed, host_fn, misuse};
 use crate::modules::channel;
+use crate::modules::security::{Change, actor_from, map_from, scope_from};
 use crate::state::{Key, State, Type};
 use crate::work::{deliver, run};
 
@@ -52,7 +54,8 @@ const CANCELED: i64 = 6;
 /// Positions in an executor.
 const VALUES: i64 = 1;
 const TIMEOUT: i64 = 2;
-const EXECUTOR_POSITIONS: i64 = 2;
+const ACTOR: i64 = 3;
+const SCOPE: i64 = 4;
 
 pub(crate) fn open(state: State<'_>) {
     state.push_table(0, 3);
@@ -62,7 +65,7 @@ pub(crate) fn open(state: State<'_>) {
         (
             "new",
             host_fn(|s, _| {
-                s.push_table(2, 0);
+                s.push_table(0, 0);
                 wrap(s, &EXECUTOR, make_executor);
                 Ok(Answer::Values(1))
             }),
@@ -333,11 +336,13 @@ fn make_executor(state: State<'_>) {
             ("async", host_fn(|s, _| start_future(s, true))),
             ("with_context", host_fn(|s, _| with_context(s))),
             ("with_options", host_fn(|s, _| with_options(s))),
+            ("with_actor", host_fn(|s, _| with_part(s, "with_actor", ACTOR))),
+            ("with_scope", host_fn(|s, _| with_part(s, "with_scope", SCOPE))),
         ]);
     });
 }
 
-/// Pushes the table of the executor that a method was called on, and a copy of it.
+/// Pushes a copy of the table of the executor that a method was called on.
 fn copy_executor(state: State<'_>, method: &str) -> Result<(), Raised> {
     // What was left out is nil, and not what comes next.
     state.set_top(2);
@@ -348,8 +353,8 @@ fn copy_executor(state: State<'_>, method: &str) -> Result<(), Raised> {
             format_args!("call it on an executor, as funcs.new():{method}(...), not on a {found}"),
         ));
     }
-    state.push_table(2, 0);
-    for position in 1..=EXECUTOR_POSITIONS {
+    state.push_table(4, 0);
+    for position in [VALUES, TIMEOUT, ACTOR, SCOPE] {
         state.get_position(-2, position);
         state.set_position(-2, position);
     }
@@ -360,46 +365,34 @@ fn copy_executor(state: State<'_>, method: &str) -> Result<(), Raised> {
 /// copied, so that changing the table later changes nothing.
 fn with_context(state: State<'_>) -> Outcome {
     copy_executor(state, "with_context")?;
-    let values = match convert::to_value(state, 2, "with_context") {
-        Ok(Value::Map(values)) => values,
-        Ok(other) => {
-            let found = other.type_name();
-            return Err(misuse(
-                state,
-                format_args!("with_context takes a table of named values, not a {found}"),
-            ));
-        }
-        Err(error) => return Err(misuse(state, error)),
-    };
-    if let Some((name, _)) = values.iter().find(|(_, value)| value.holds_handle().is_some()) {
-        return Err(misuse(
-            state,
-            format_args!("with_context: \"{name}\" holds a handle, which cannot travel"),
-        ));
-    }
-    if state.get_position(-1, VALUES) == Type::Nil {
-        state.pop(1);
-        state.push_table(0, values.len());
-    } else {
-        // The executor before keeps its own.
-        let before = state.top();
-        state.push_table(0, values.len());
-        state.push_nil();
-        while state.next(before) {
-            // The key stays on the stack for the next round.
-            match state.to_str(-2) {
-                Some(name) => state.set_field(before + 1, name),
-                None => state.pop(1),
-            }
-        }
-        state.insert(-2);
-        state.pop(1);
-    }
-    for (name, value) in &values {
-        convert::push(state, value);
-        state.set_field(-2, name);
-    }
+    let more = map_from(state, 2, "with_context").map_err(|error| misuse(state, error))?;
+    let mut values = values_of(state, state.top()).map_err(|error| misuse(state, error))?;
+    values.extend(more);
+    convert::push(state, &Value::Map(values));
     state.set_position(-2, VALUES);
+    wrap(state, &EXECUTOR, make_executor);
+    Ok(Answer::Values(1))
+}
+
+/// The values that an executor's table adds.
+fn values_of(state: State<'_>, executor: c_int) -> Result<Map> {
+    state.get_position(executor, VALUES);
+    let values = map_from(state, state.top(), "the context");
+    state.pop(1);
+    values
+}
+
+/// `with_actor(actor)` and `with_scope(scope)`. Whether this process may hand it on is
+/// decided when something is called.
+fn with_part(state: State<'_>, method: &str, position: i64) -> Outcome {
+    copy_executor(state, method)?;
+    let fits = match position {
+        ACTOR => actor_from(state, 2).map(drop),
+        _ => scope_from(state, 2).map(drop),
+    };
+    fits.map_err(|error| misuse(state, error))?;
+    state.push_copy(2);
+    state.set_position(-2, position);
     wrap(state, &EXECUTOR, make_executor);
     Ok(Answer::Values(1))
 }
@@ -436,43 +429,26 @@ fn with_options(state: State<'_>) -> Outcome {
 
 /// The context of this process or function, changed as the executor's table says.
 fn context_of(state: State<'_>, executor: c_int) -> Result<Context> {
-    let own = state.core().context.context();
     let top = state.top();
-    let values = match state.get_position(executor, VALUES) {
-        Type::Nil => Ok(Value::Nil),
-        _ => convert::to_value(state, -1, "the context"),
-    };
-    let timeout = match state.get_position(executor, TIMEOUT) {
-        Type::Nil => None,
-        _ => state.to_exact_integer(-1).and_then(|ns| u64::try_from(ns).ok()),
-    };
+    let change = (|| {
+        let mut change = Change { values: values_of(state, executor)?, ..Change::default() };
+        if state.get_position(executor, ACTOR) != Type::Nil {
+            change.actor = Some(actor_from(state, state.top())?);
+        }
+        if state.get_position(executor, SCOPE) != Type::Nil {
+            change.scope = Some(scope_from(state, state.top())?);
+        }
+        Ok(change)
+    })();
+    state.get_position(executor, TIMEOUT);
+    let timeout = state.to_exact_integer(-1).and_then(|ns| u64::try_from(ns).ok());
     state.set_top(top);
-    let values = match values? {
-        Value::Map(values) => values,
-        _ => Map::new(),
-    };
-    if values.is_empty() && timeout.is_none() {
-        return Ok(own.clone());
-    }
-    let mut body = own.body().cloned().unwrap_or_default();
-    body.values.extend(values);
-    // Each call may add some; what all of them together have is what travels.
-    let bytes: usize =
-        body.values.iter().map(|(name, value)| name.len() + value.size_bytes()).sum();
-    let bytes_max = state.core().program.limits.host_buffer_bytes;
-    if bytes as u64 > bytes_max {
-        return Err(Error::new(
-            Kind::ResourceExhausted,
-            format!(
-                "the context's values have {bytes} bytes; they may have {bytes_max} \
-                 (limits.host_buffer_bytes)"
-            ),
-        ));
-    }
-    if let Some(ns) = timeout {
-        // A span beyond any clock is none.
-        let own = SystemTime::now().checked_add(Duration::from_nanos(ns));
-        body.deadline = [own, body.deadline].into_iter().flatten().min();
-    }
-    Ok(Context::new(body))
+    let context = change.and_then(|change| change.context(state))?;
+    let Some(ns) = timeout else { return Ok(context) };
+    // A span beyond any clock is none.
+    let deadline = SystemTime::now().checked_add(Duration::from_nanos(ns));
+    Ok(context.changed(|body| {
+        // The caller's own is not put off.
+        body.deadline = [deadline, body.deadline].into_iter().flatten().min();
+    }))
 }

@@ -8,6 +8,8 @@ pub(crate) mod io;
 mod json;
 pub(crate) mod payload;
 pub(crate) mod process;
+pub(crate) mod security;
+mod spawner;
 mod time;
 
 use crate::program::Program;
@@ -17,7 +19,7 @@ use crate::state::State;
 const FREE: [&str; 6] = ["process", "time", "channel", "errors", "payload", "io"];
 
 /// Modules that an entry must list in `modules:`.
-const LISTED: [&str; 3] = ["ctx", "funcs", "json"];
+const LISTED: [&str; 4] = ["ctx", "funcs", "json", "security"];
 
 /// Lua's own libraries, which `require` gives as well.
 const STANDARD: [&str; 6] = ["string", "table", "math", "utf8", "coroutine", "os"];
@@ -58,8 +60,9 @@ pub(crate) fn push(state: State<'_>, name: &str) {
         "payload" => payload::open(state),
         "io" => io::open(state),
         "json" => json::open(state),
-        "funcs" => funcs::open(state),
         "ctx" => ctx::open(state),
+        "funcs" => funcs::open(state),
+        "security" => security::open(state),
         _ => state.push_nil(),
     }
 }

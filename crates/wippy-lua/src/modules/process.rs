@@ -14,14 +14,14 @@ use std::task::{Context as Poller, Waker};
 use std::time::{Duration, SystemTime};
 
 use wippy_kernel::{Kernel, Received, SpawnRequest, Watcher};
-use wippy_model::{EntryId, Error, Event, EventKind, Exit, Message, Pid, Result, Value};
+use wippy_model::{Context, EntryId, Error, Event, EventKind, Exit, Message, Pid, Result, Value};
 
 use crate::convert;
 use crate::duration;
 use crate::failure;
 use crate::host_fn::{Answer, Outcome, Raised, failed, host_fn, misuse};
 use crate::mail::Wanted;
-use crate::modules::channel;
+use crate::modules::{channel, spawner};
 use crate::state::{Key, State, Type};
 use crate::tasks::Want;
 use crate::work::{deliver, run};
@@ -37,24 +37,31 @@ const TOPICS_MAX: usize = 1024;
 const TOPIC_BYTES_MAX: usize = 1 << 10;
 
 pub(crate) fn open(state: State<'_>) {
-    state.push_table(0, 18);
+    state.push_table(0, 19);
     state.set_functions(&[
         ("id", host_fn(|s, _| push_text(s, s.core().context.entry().as_str()))),
         ("pid", host_fn(|s, _| push_text(s, &s.core().context.pid().to_string()))),
         ("spawn", host_fn(|s, again| spawn(s, again, false))),
         ("spawn_monitored", host_fn(|s, again| spawn(s, again, true))),
         ("exec", host_fn(exec)),
+        ("with_context", host_fn(|s, _| spawner::with_context(s))),
         ("send", host_fn(|s, _| reply(s, send(s)))),
         (
             "terminate",
-            host_fn(|s, _| reply(s, target(s).and_then(|pid| kernel(s)?.terminate(&pid)))),
+            host_fn(|s, _| {
+                reply(
+                    s,
+                    permitted(s, "process.terminate").and_then(|pid| kernel(s)?.terminate(&pid)),
+                )
+            }),
         ),
         ("cancel", host_fn(|s, _| reply(s, cancel(s)))),
         (
             "monitor",
             host_fn(|s, _| {
                 needs_mailbox(s, "monitor")?;
-                reply(s, target(s).and_then(|pid| kernel(s)?.monitor(&s.core().context, &pid)))
+                let target = permitted(s, "process.monitor");
+                reply(s, target.and_then(|pid| kernel(s)?.monitor(&s.core().context, &pid)))
             }),
         ),
         (
@@ -156,6 +163,13 @@ fn target(state: State<'_>) -> Result<Pid> {
     Pid::parse(text(state, 1, "a PID")?).map_err(|error| Error::invalid(error.to_string()))
 }
 
+/// The target, where this process may do this to processes of its host.
+fn permitted(state: State<'_>, action: &str) -> Result<Pid> {
+    let target = target(state)?;
+    state.core().context.authorize(action, target.host().as_str())?;
+    Ok(target)
+}
+
 /// The values from the third argument on, which share one budget.
 fn values(state: State<'_>, what: &str) -> Result<Vec<Value>> {
     let mut budget = convert::Budget::new(state);
@@ -172,12 +186,12 @@ fn values(state: State<'_>, what: &str) -> Result<Vec<Value>> {
 }
 
 /// The request of `spawn(entry, host, ...)`.
-fn spawn_request(state: State<'_>) -> Result<SpawnRequest> {
+fn spawn_request(state: State<'_>, context: Context) -> Result<SpawnRequest> {
     let unit = entry_id(state, 1, "the ID of an entry")?;
     let host = entry_id(state, 2, "the ID of a process host")?;
     let args = values(state, "argument")?;
     let mut request = SpawnRequest::new(unit, host, args);
-    request.context = state.core().context.context().clone();
+    request.context = context;
     Ok(request)
 }
 
@@ -185,10 +199,15 @@ fn spawn(state: State<'_>, again: bool, monitored: bool) -> Outcome {
     if again {
         return deliver(state);
     }
+    spawn_in(state, state.core().context.context().clone(), monitored)
+}
+
+/// `spawn(entry, host, ...)` in a context.
+pub(crate) fn spawn_in(state: State<'_>, context: Context, monitored: bool) -> Outcome {
     if monitored {
         needs_mailbox(state, "spawn_monitored")?;
     }
-    let request = spawn_request(state).and_then(|request| Ok((kernel(state)?, request)));
+    let request = spawn_request(state, context).and_then(|request| Ok((kernel(state)?, request)));
     let (kernel, mut request) = match request {
         Ok(request) => request,
         Err(error) => return failed(state, &error),
@@ -207,7 +226,12 @@ fn exec(state: State<'_>, again: bool) -> Outcome {
     if again {
         return deliver(state);
     }
-    let request = spawn_request(state).and_then(|request| Ok((kernel(state)?, request)));
+    exec_in(state, state.core().context.context().clone())
+}
+
+/// `exec(entry, host, ...)` in a context.
+pub(crate) fn exec_in(state: State<'_>, context: Context) -> Outcome {
+    let request = spawn_request(state, context).and_then(|request| Ok((kernel(state)?, request)));
     let (kernel, request) = match request {
         Ok(request) => request,
         Err(error) => return failed(state, &error),
@@ -246,7 +270,7 @@ fn send(state: State<'_>) -> Result<()> {
 
 /// `cancel(pid, reason or deadline, ...)`, in any order.
 fn cancel(state: State<'_>) -> Result<()> {
-    let target = target(state)?;
+    let target = permitted(state, "process.cancel")?;
     let (mut within, mut reason) = (None, None);
     for index in 2..=state.top().min(3) {
         if state.is_absent(index) {

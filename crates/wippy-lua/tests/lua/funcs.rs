@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use wippy_kernel::SpawnRequest;
 use wippy_lua::{LuaSpec, LuaUnit};
 use wippy_model::{
-    Context, ContextBody, Error, Exit, Kind, Limit, Limits, Principal, Result, Value,
+    Context, ContextBody, Error, Exit, Kind, Limit, Limits, Value,
 };
 
 use crate::support::{Native, Node, id, list, spec, text, virtual_time};
@@ -496,9 +496,7 @@ fn contexts_are_inherited() {
         let unit = LuaUnit::load(with_modules(spec("myns:script", source))).unwrap();
         node.add("myns:script", unit);
         let mut request = SpawnRequest::new(id("myns:script"), id("myns:processes"), vec![]);
-        let principal = Principal { actor: "user".into(), meta: Value::Nil, scope: Vec::new() };
         request.context = Context::new(ContextBody {
-            principal: Some(principal),
             values: [("tenant".to_owned(), text("t1"))].into_iter().collect(),
             ..ContextBody::default()
         });
@@ -584,9 +582,8 @@ fn limits() {
 fn funcs_and_ctx_must_be_listed() {
     for name in ["funcs", "ctx"] {
         let source = format!("require('{name}')");
-        let error: Result<Exit> =
-            virtual_time(|| async { Ok(Node::new().run(&source, vec![]).await) });
-        let Exit::Failed(error) = error.unwrap() else { panic!() };
+        let found = virtual_time(|| async { Node::new().run(&source, vec![]).await });
+        let Exit::Failed(error) = found else { panic!() };
         assert_eq!(error.kind(), Kind::Invalid);
         assert_eq!(
             error.message(),
