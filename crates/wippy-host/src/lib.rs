@@ -4,16 +4,21 @@
 //!   host.
 //! - [`GuestLog`]: what the others write to stdout and stderr, line by line, to the log.
 //! - [`Volume`]: a directory that no path leaves.
-//! - [`Variables`]: the environment that entries hand to guests.
+//! - [`policy`]: who may do what.
+//! - [`Variables`]: the environment that entries hand to guests, from memory, files
+//!   ([`EnvFile`]) and the operating system.
 
+mod env_file;
 mod error;
 mod guest_log;
+pub mod policy;
 mod terminal;
 mod variables;
 mod volume;
 
+pub use env_file::{CreateModes, EnvFile, FILE_BYTES_MAX as ENV_FILE_BYTES_MAX};
 pub use error::VolumeError;
 pub use guest_log::GuestLog;
 pub use terminal::{Captured, Stream, Terminal};
-pub use variables::Variables;
+pub use variables::{Storage, Variable, Variables};
 pub use volume::Volume;

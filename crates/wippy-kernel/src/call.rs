@@ -12,8 +12,8 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context as Poller, Poll, ready};
 use std::time::SystemTime;
 
@@ -55,6 +55,8 @@ pub(crate) struct Frame {
     depth: u32,
     shared: Arc<ProcessShared>,
     memory_bytes: AtomicU64,
+    /// When it is ended, or one that called it; set before its code runs.
+    pub(crate) end_by: OnceLock<Instant>,
 }
 
 /// One call of a function: resolves to its result. Drop ends the call.
@@ -111,13 +113,15 @@ impl FunctionCall {
             depth,
             shared: shared.clone(),
             memory_bytes: AtomicU64::new(0),
+            end_by: OnceLock::new(),
         };
+        let around = caller.end_by();
         let called = ProcessContext::in_frame(shared.clone(), Arc::new(frame));
         let (mut sender, receiver) = oneshot::channel();
         let job = async move {
             let _place = place;
             let result = {
-                let mut run = std::pin::pin!(run(kernel, called, args));
+                let mut run = std::pin::pin!(run(kernel, called, args, around));
                 std::future::poll_fn(|poller| {
                     if sender.poll_closed(poller).is_ready() {
                         return Poll::Ready(None);
@@ -137,7 +141,12 @@ impl FunctionCall {
 }
 
 /// Loads, prepares and runs the function of a frame.
-async fn run(kernel: Kernel, called: ProcessContext, args: Vec<Value>) -> Result<Value> {
+async fn run(
+    kernel: Kernel,
+    called: ProcessContext,
+    args: Vec<Value>,
+    around: Option<Instant>,
+) -> Result<Value> {
     let id = called.entry().clone();
     let unit = kernel.function(&id).await?;
     let context = called.context().clone();
@@ -151,42 +160,66 @@ async fn run(kernel: Kernel, called: ProcessContext, args: Vec<Value>) -> Result
     })?;
     // Not held while it runs: a process must not keep its node alive.
     drop(kernel);
-    let exit = within(unit.limits(), &id, &context, process.run(called)).await;
+    let deadlines = Deadlines::new(unit.limits(), &context);
+    let first = [around, deadlines.first()].into_iter().flatten().min();
+    if let (Some(frame), Some(first)) = (called.frame(), first) {
+        // Nobody else sets it.
+        let _ = frame.end_by.set(first);
+    }
+    let exit = deadlines.hold(unit.limits(), &id, process.run(called)).await;
     value(exit, &id, unit.limits())
 }
 
-/// Runs to the end, or to the deadline: the function's own, or that of its caller.
-async fn within(
-    limits: &Limits,
-    id: &EntryId,
-    context: &Context,
-    mut running: Pin<Box<dyn Future<Output = Exit> + Send>>,
-) -> Exit {
-    let own = limits.execution_max.map(|max| Instant::now() + max);
-    let callers = context.deadline().map(|deadline| {
-        Instant::now() + deadline.duration_since(SystemTime::now()).unwrap_or_default()
-    });
-    let Some(deadline) = [own, callers].into_iter().flatten().min() else {
-        return running.await;
-    };
-    // The deadline first: a function that is always busy is ended by it all the same.
-    let mut over = std::pin::pin!(sleep_until(deadline));
-    let ended = std::future::poll_fn(|poller| {
-        if over.as_mut().poll(poller).is_ready() {
-            return Poll::Ready(None);
-        }
-        running.as_mut().poll(poller).map(Some)
-    })
-    .await;
-    ended.unwrap_or_else(|| {
-        let message = match limits.execution_max {
-            Some(max) if own == Some(deadline) => {
-                format!("{id} did not end within {} ms (limits.max_execution_ms)", max.as_millis())
-            }
-            _ => format!("{id} did not end by the deadline of its caller"),
+/// What ends one call: the function's own limit, and the deadline of its context. Those of
+/// its callers end it with them.
+struct Deadlines {
+    own: Option<Instant>,
+    of_context: Option<Instant>,
+}
+
+impl Deadlines {
+    fn new(limits: &Limits, context: &Context) -> Self {
+        let own = limits.execution_max.map(|max| Instant::now() + max);
+        let of_context = context.deadline().map(|deadline| {
+            Instant::now() + deadline.duration_since(SystemTime::now()).unwrap_or_default()
+        });
+        Self { own, of_context }
+    }
+
+    fn first(&self) -> Option<Instant> {
+        [self.own, self.of_context].into_iter().flatten().min()
+    }
+
+    /// Runs to the end, or to the first of them.
+    async fn hold(
+        &self,
+        limits: &Limits,
+        id: &EntryId,
+        mut running: Pin<Box<dyn Future<Output = Exit> + Send>>,
+    ) -> Exit {
+        let Some(first) = self.first() else {
+            return running.await;
         };
-        Exit::Limit(wippy_model::Limit::Execution, Error::new(Kind::Timeout, message))
-    })
+        // The deadline first: a function that is always busy is ended by it all the same.
+        let mut over = std::pin::pin!(sleep_until(first));
+        let ended = std::future::poll_fn(|poller| {
+            if over.as_mut().poll(poller).is_ready() {
+                return Poll::Ready(None);
+            }
+            running.as_mut().poll(poller).map(Some)
+        })
+        .await;
+        ended.unwrap_or_else(|| {
+            let message = match limits.execution_max {
+                Some(max) if self.own == Some(first) => format!(
+                    "{id} did not end within {} ms (limits.max_execution_ms)",
+                    max.as_millis()
+                ),
+                _ => format!("{id} did not end by the deadline of its caller"),
+            };
+            Exit::Limit(wippy_model::Limit::Execution, Error::new(Kind::Timeout, message))
+        })
+    }
 }
 
 /// The result of a call; how a function ended badly is the call's error.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context as Poller, Poll};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use wippy_model::{Context, EntryId, Error, Event, Message, Pid, Result, Value};
 
 use crate::call::{Frame, FunctionCall};
@@ -101,6 +102,27 @@ impl ProcessContext {
     /// Whether the process was told to end at once.
     pub fn must_end(&self) -> bool {
         self.0.signalled(SIGNAL_TERMINATE)
+    }
+
+    /// When limits and deadlines end the process, or the function and whatever called it.
+    pub(crate) fn end_by(&self) -> Option<Instant> {
+        match self.frame() {
+            Some(frame) => frame.end_by.get().copied(),
+            None => self.0.end_by.get().copied(),
+        }
+    }
+
+    /// Whether this has run for longer than it may: by its own limit, by those of its
+    /// callers, or by the deadline of a cancel. The kernel ends it between two polls; an
+    /// engine whose code cannot give way asks here, stops, and lets the kernel do so.
+    pub fn is_overdue(&self) -> bool {
+        let cancel = match self.is_cancelled() {
+            true => self.0.cancel.lock().as_ref().map(|cancel| cancel.deadline),
+            false => None,
+        };
+        let deadlines = [self.end_by(), cancel];
+        let now = Instant::now();
+        deadlines.into_iter().flatten().any(|deadline| deadline <= now)
     }
 
     /// Whether somebody asked the process to end.

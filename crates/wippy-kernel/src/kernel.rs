@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::time::timeout;
-use wippy_model::{Context, EntryId, Error, Exit, Home, Message, Pid, Result, Value};
+use wippy_model::{Context, EntryId, Error, Exit, Home, Message, Pid, Result, Scope, Value};
 
 use crate::host::Host;
 use crate::mailbox::{self, Mailbox};
@@ -383,6 +383,36 @@ impl Kernel {
         match &self.0.authorizer {
             Some(authorizer) => authorizer.allow(context, action, resource),
             None => Ok(()),
+        }
+    }
+
+    /// The same, with what whoever asks knows of the resource.
+    ///
+    /// # Errors
+    ///
+    /// As [`Kernel::authorize`].
+    pub fn authorize_with(
+        &self,
+        context: &Context,
+        action: &str,
+        resource: &str,
+        meta: &Value,
+    ) -> Result<()> {
+        match &self.0.authorizer {
+            Some(authorizer) => authorizer.allow_with(context, action, resource, meta),
+            None => Ok(()),
+        }
+    }
+
+    /// The scope of these policies and of all policies of these groups.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, naming the policy or group that does not exist.
+    pub fn scope(&self, policies: &[EntryId], groups: &[EntryId]) -> Result<Scope> {
+        match &self.0.authorizer {
+            Some(authorizer) => authorizer.scope(policies, groups),
+            None => Err(Error::not_found("this node has no policies")),
         }
     }
 }

@@ -2,8 +2,8 @@
 //! The engine's state is not here; the task in `task.rs` owns that alone.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use futures_util::task::AtomicWaker;
@@ -80,6 +80,8 @@ pub(crate) struct ProcessShared {
     pub(crate) task: AtomicWaker,
     pub(crate) signals: AtomicU8,
     pub(crate) cancel: Mutex<Option<Cancel>>,
+    /// When its limit or its context's deadline ends it; set by the task at its first poll.
+    pub(crate) end_by: OnceLock<Instant>,
     ending: Mutex<Ending>,
     /// Nanoseconds since `host.started` at which the current slice began.
     pub(crate) slice_start_ns: AtomicU64,
@@ -108,6 +110,7 @@ impl ProcessShared {
             task: AtomicWaker::new(),
             signals: AtomicU8::new(0),
             cancel: Mutex::new(None),
+            end_by: OnceLock::new(),
             ending: Mutex::new(Ending::Alive(Vec::from_iter(watcher))),
             slice_start_ns: AtomicU64::new(0),
             cpu_ns: AtomicU64::new(0),

@@ -74,7 +74,11 @@ impl ProcessTask {
         self.shared.host.first_slice();
         let own = self.execution_max.map(|max| Instant::now() + max);
         let first = [own, self.context_deadline].into_iter().flatten().min();
-        self.execution = first.map(|deadline| Box::pin(sleep_until(deadline)));
+        if let Some(deadline) = first {
+            // Nobody else sets it.
+            let _ = self.shared.end_by.set(deadline);
+            self.execution = Some(Box::pin(sleep_until(deadline)));
+        }
         if let Stage::Admitted(process) = std::mem::replace(&mut self.stage, Stage::Ended) {
             let context = ProcessContext::new(self.shared.clone());
             let run = catch_unwind(AssertUnwindSafe(|| process.run(context)));

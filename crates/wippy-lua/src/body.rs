@@ -2,7 +2,7 @@
 //!
 //! A chunk returns a table with the method in it, or the method itself, or defines a global
 //! function of its name. Without a method the chunk itself is the body and gets the
-//! arguments as `...`.
+//! arguments as `...`. What it returns is the value; a function's second result is its error.
 
 #![allow(unsafe_code)]
 
@@ -21,8 +21,7 @@ pub(crate) unsafe extern "C-unwind" fn run(raw: *mut lua_State) -> c_int {
     // error or a yield leaves.
     unsafe {
         if Core::of(raw).program.method.is_empty() {
-            ffi::lua_callk(raw, ffi::lua_gettop(raw) - 1, 1, 0, Some(done));
-            return 1;
+            return finish(raw);
         }
         ffi::lua_pushvalue(raw, 1);
         ffi::lua_callk(raw, 0, 1, 0, Some(loaded));
@@ -39,13 +38,24 @@ unsafe extern "C-unwind" fn loaded(raw: *mut lua_State, _: c_int, _: isize) -> c
             find_method(state)?;
             Ok(Answer::Values(0))
         })(raw);
-        ffi::lua_callk(raw, ffi::lua_gettop(raw) - 1, 1, 0, Some(done));
+        finish(raw)
     }
-    1
 }
 
-unsafe extern "C-unwind" fn done(_: *mut lua_State, _: c_int, _: isize) -> c_int {
-    1
+/// Calls what is below the arguments.
+///
+/// SAFETY: as `run`.
+unsafe fn finish(raw: *mut lua_State) -> c_int {
+    // SAFETY: as `run`.
+    unsafe {
+        let results = if Core::of(raw).context.is_function() { 2 } else { 1 };
+        ffi::lua_callk(raw, ffi::lua_gettop(raw) - 1, results, results as isize, Some(done));
+        results
+    }
+}
+
+unsafe extern "C-unwind" fn done(_: *mut lua_State, _: c_int, results: isize) -> c_int {
+    c_int::from(results > 1) + 1
 }
 
 fn find_method(state: State<'_>) -> Result<(), crate::host_fn::Raised> {

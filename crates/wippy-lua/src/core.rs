@@ -20,6 +20,7 @@ use mlua::ffi::{self, lua_State};
 use tokio::time::Instant;
 use wippy_kernel::ProcessContext;
 
+use crate::calls::Calls;
 use crate::heap::Heap;
 use crate::mail::Mail;
 use crate::modules::io::Input;
@@ -44,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) context: ProcessContext,
     pub(crate) tasks: RefCell<Tasks>,
     pub(crate) mail: RefCell<Mail>,
+    /// What `funcs.async` has begun.
+    pub(crate) calls: RefCell<Calls>,
     pub(crate) output: RefCell<Output>,
     pub(crate) input: Input,
     /// Why the last resume of a thread came back before its end, if it did.
@@ -67,6 +70,7 @@ impl Core {
             heap: Heap::new(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX)),
             tasks: RefCell::default(),
             mail: RefCell::new(Mail::new(limits.mailbox)),
+            calls: RefCell::default(),
             output: RefCell::new(output),
             input: Input::default(),
             pause: Cell::new(None),
@@ -221,15 +225,9 @@ impl Core {
         self.tasks.borrow_mut().take_delivery()
     }
 
-    /// Whether the process has lived longer than it may. The kernel looks at this between
-    /// polls; the hook does where no poll ends.
-    pub(crate) fn is_overdue(&self) -> bool {
-        self.program.limits.execution_max.is_some_and(|max| self.started.elapsed() >= max)
-    }
-
     /// Whether the process was told to end, or has lived too long.
     pub(crate) fn is_done_for(&self) -> bool {
-        self.context.must_end() || self.is_overdue()
+        self.context.must_end() || self.context.is_overdue()
     }
 
     /// Nanoseconds since the process began, on the clock that timers use.

@@ -15,12 +15,14 @@ use std::task::{Context as Poller, Poll};
 use mlua::ffi::{self, lua_State};
 use tokio::time::{Instant, Sleep, sleep_until};
 use wippy_kernel::ProcessContext;
-use wippy_model::{Error, Exit, Kind, Limit, Stack};
+use wippy_model::{Error, Exit, Kind, Limit, Stack, Value};
 
 use crate::convert;
 use crate::core::Pause;
 use crate::failure;
+use crate::modules::funcs;
 use crate::preempt;
+use crate::state::{State, Type};
 use crate::tasks::TaskId;
 use crate::vm::{self, Vm};
 
@@ -37,6 +39,8 @@ enum Step {
     Continue,
     /// The time slice is over.
     GiveWay,
+    /// It met a deadline where it could not give way: the kernel will end it.
+    Overdue,
     /// The process has ended.
     End(Exit),
 }
@@ -71,8 +75,10 @@ impl Driver {
             return Step::End(self.out_of_memory());
         }
         if core.killed.get() {
-            let terminated = core.context.must_end();
-            return Step::End(if terminated { Exit::Terminated } else { self.out_of_time() });
+            return match core.context.must_end() {
+                true => Step::End(Exit::Terminated),
+                false => Step::Overdue,
+            };
         }
         match (status, core.pause.get()) {
             (ffi::LUA_YIELD, Some(Pause::Wait)) => {
@@ -115,11 +121,27 @@ impl Driver {
         // SAFETY: the thread has ended and is still anchored.
         let state = unsafe { self.vm.thread(thread) };
         if results == 0 {
-            return Exit::Normal(wippy_model::Value::Nil);
+            return Exit::Normal(Value::Nil);
         }
-        match convert::to_value(state, -results, "the result") {
+        let first = state.top() - results + 1;
+        if results > 1 && state.type_of(first) == Type::Nil && !state.is_absent(first + 1) {
+            return Exit::Failed(self.returned_error(state, first + 1));
+        }
+        match convert::to_value(state, first, "the result") {
             Ok(value) => Exit::Normal(value),
             Err(error) => Exit::Failed(error.context(&self.vm.core().program.id)),
+        }
+    }
+
+    /// What a function means that returns `nil, err`.
+    fn returned_error(&self, state: State<'_>, index: i32) -> Error {
+        match state.type_of(index) {
+            Type::String | Type::Number | Type::Table => failure::from_value(state, index, None),
+            _ => Error::internal(format!(
+                "{} returned a {} as its error; return a text, a table or an error of errors.new",
+                self.vm.core().program.id,
+                state.type_name(index)
+            )),
         }
     }
 
@@ -143,16 +165,6 @@ impl Driver {
         Exit::Limit(Limit::Memory, Error::new(Kind::ResourceExhausted, message))
     }
 
-    fn out_of_time(&self) -> Exit {
-        let program = &self.vm.core().program;
-        let message = format!(
-            "{} did not end within {} ms (limits.max_execution_ms)",
-            program.id,
-            program.limits.execution_max.unwrap_or_default().as_millis()
-        );
-        Exit::Limit(Limit::Execution, Error::new(Kind::Timeout, message))
-    }
-
     fn deadlock(&self) -> Exit {
         let core = self.vm.core();
         let count = core.tasks.borrow().len();
@@ -174,8 +186,21 @@ impl Driver {
         main.map(|thread| self.vm.state().traceback(thread, 0)).unwrap_or_default()
     }
 
+    /// Gives results of calls to their futures.
+    #[allow(unsafe_code)]
+    fn settle_calls(&self, poller: &mut Poller<'_>) {
+        let core = self.vm.core();
+        let next = |poller: &mut Poller<'_>| core.calls.borrow_mut().take_ended(poller);
+        while let Some((number, result)) = next(poller) {
+            funcs::settle(self.vm.state(), number, result);
+            // SAFETY: the main thread of the VM, in host mode.
+            unsafe { core.charge(self.vm.state().raw()) };
+        }
+    }
+
     /// Looks at what threads wait for; whether one became ready.
     fn pump(&mut self, poller: &mut Poller<'_>) -> bool {
+        self.settle_calls(poller);
         let core = self.vm.core();
         let mut tasks = core.tasks.borrow_mut();
         tasks.poll_operations(poller);
@@ -211,6 +236,10 @@ impl Driver {
     }
 
     fn advance(&mut self, poller: &mut Poller<'_>) -> Poll<Exit> {
+        if self.vm.core().killed.get() {
+            poller.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let slice = self.vm.core().context.host().slice;
         let _step = preempt::step(slice);
         let mut first = true;
@@ -219,6 +248,10 @@ impl Driver {
         self.pump(poller);
         loop {
             loop {
+                // A result that came in was too large for it.
+                if self.vm.core().heap.is_exhausted() {
+                    return Poll::Ready(self.out_of_memory());
+                }
                 if !first && self.vm.core().context.slice_is_over() {
                     poller.waker().wake_by_ref();
                     return Poll::Pending;
@@ -227,7 +260,7 @@ impl Driver {
                 let Some((id, thread)) = next else { break };
                 match self.step(id, thread) {
                     Step::Continue => first = false,
-                    Step::GiveWay => {
+                    Step::GiveWay | Step::Overdue => {
                         poller.waker().wake_by_ref();
                         return Poll::Pending;
                     }
@@ -238,7 +271,8 @@ impl Driver {
                 break;
             }
         }
-        if self.vm.core().tasks.borrow().awaits_outside() {
+        let core = self.vm.core();
+        if core.tasks.borrow().awaits_outside() || !core.calls.borrow().is_empty() {
             Poll::Pending
         } else {
             Poll::Ready(self.deadlock())

@@ -35,6 +35,7 @@ mod base;
 mod body;
 mod bounded;
 mod budget;
+mod calls;
 mod convert;
 mod core;
 mod coroutine;

@@ -255,6 +255,13 @@ impl<'s> State<'s> {
         unsafe { ffi::lua_rotate(self.raw, index, 1) }
     }
 
+    /// Takes the value at `index` out, shifting others down.
+    pub(crate) fn remove(self, index: c_int) {
+        // SAFETY: the index is of a slot in use.
+        unsafe { ffi::lua_rotate(self.raw, index, -1) }
+        self.pop(1);
+    }
+
     pub(crate) fn raw_len(self, index: c_int) -> usize {
         // SAFETY: any acceptable index may be asked.
         unsafe { ffi::lua_rawlen(self.raw, index) }

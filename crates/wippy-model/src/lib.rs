@@ -23,7 +23,7 @@ mod message;
 mod pid;
 mod value;
 
-pub use context::{Context, ContextBody, Principal, TraceId};
+pub use context::{Actor, Context, ContextBody, Principal, Scope, TraceId};
 pub use error::{Error, Kind, Result, Stack, StackTrace};
 pub use event::{Event, EventKind};
 pub use exit::{Exit, Limit};

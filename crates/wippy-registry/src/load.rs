@@ -52,6 +52,7 @@ impl Loader<'_> {
             }
         }
         self.commands(&entries, found);
+        groups(&entries, found);
         let references = graph::check(references, &declared, self.sources, found);
         for reference in &references {
             if let Some(entry) = entries.get_mut(&reference.from)
@@ -282,6 +283,36 @@ impl Loader<'_> {
                     found.push(diagnostic);
                 }
             }
+        }
+    }
+}
+
+/// Groups that no policy belongs to: what is meant is not what would decide.
+fn groups(entries: &HashMap<EntryId, Entry>, found: &mut Diagnostics) {
+    let policies = entries.values().filter_map(|entry| match &entry.data {
+        Data::SecurityPolicy(policy) => Some(&policy.groups),
+        _ => None,
+    });
+    let known: BTreeSet<&str> = policies.flatten().map(EntryId::as_str).collect();
+    let mut named: Vec<&Entry> = entries.values().collect();
+    named.sort_by(|a, b| a.id.cmp(&b.id));
+    for entry in named {
+        let Some((security, field)) = entry.security() else { continue };
+        for (group, index) in security.groups.iter().zip(0..) {
+            if known.contains(group.as_str()) {
+                continue;
+            }
+            let message = format!(
+                "entry {}: `{field}.groups[{index}]` names the group {group}, which no policy \
+                 belongs to",
+                entry.id
+            );
+            let help = match nearest_id(group, &known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("add `groups: [{group}]` to a security.policy"),
+            };
+            let place = entry.place_of(&format!("{field}.groups.{index}"));
+            found.push(Diagnostic::error("unknown-group", message).at(place).help(help));
         }
     }
 }

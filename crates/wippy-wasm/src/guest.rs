@@ -16,7 +16,7 @@ use wippy_model::{Error, Result};
 
 use crate::limiter::Limiter;
 use crate::stdio::{Input, Output};
-use crate::unit::Config;
+use crate::unit::{Config, EnvValues};
 
 /// The host's side of one guest.
 ///
@@ -29,6 +29,8 @@ pub(crate) struct Guest {
     config: Arc<Config>,
     /// The arguments of a command, as text; empty for any other method.
     arguments: Vec<String>,
+    /// The values of its environment, in the order of the entry.
+    env: EnvValues,
     /// Boxed, as is the next: most guests never have one, and a guest is moved into its store.
     wasi: Option<Box<WasiCtx>>,
     wasi1: Option<Box<WasiP1Ctx>>,
@@ -48,6 +50,7 @@ impl Guest {
         config: Arc<Config>,
         arguments: Vec<String>,
         role: Role,
+        env: EnvValues,
     ) -> Self {
         Self {
             role,
@@ -56,6 +59,7 @@ impl Guest {
             hooks: HttpHooks { granted: config.grants.http },
             config,
             arguments,
+            env,
             wasi: None,
             wasi1: None,
             table: ResourceTable::new(),
@@ -119,7 +123,11 @@ impl Guest {
         let config = &self.config;
         let mut builder = WasiCtxBuilder::new();
         builder.arg(&config.program).args(&config.args).args(&self.arguments);
-        builder.envs(&config.env);
+        for (variable, value) in config.env.iter().zip(&self.env) {
+            if let Some(value) = value {
+                builder.env(&variable.name, value);
+            }
+        }
         if let Some(cwd) = &config.cwd {
             builder.initial_cwd(cwd);
         }

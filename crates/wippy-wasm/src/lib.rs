@@ -33,7 +33,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wippy_host::Terminal;
+use wippy_host::{Terminal, Variables};
 use wippy_model::{EntryId, Result};
 
 use crate::binary::Binaries;
@@ -74,6 +74,8 @@ pub struct WasmOptions {
     pub binary_bytes_max: u64,
     /// What processes of a terminal host read and write.
     pub terminal: Arc<Terminal>,
+    /// What guests' environments are made of.
+    pub variables: Arc<Variables>,
     /// Who is told of long work.
     pub progress: Option<ProgressSink>,
 }
@@ -82,9 +84,15 @@ impl WasmOptions {
     /// The largest binary by default.
     pub const BINARY_BYTES_MAX: u64 = 64 << 20;
 
-    /// No cache, no progress, and the default size.
+    /// No cache, no variables, no progress, and the default size.
     pub fn new(terminal: Arc<Terminal>) -> Self {
-        Self { cache_dir: None, binary_bytes_max: Self::BINARY_BYTES_MAX, terminal, progress: None }
+        Self {
+            cache_dir: None,
+            binary_bytes_max: Self::BINARY_BYTES_MAX,
+            terminal,
+            variables: Arc::default(),
+            progress: None,
+        }
     }
 }
 
@@ -93,6 +101,7 @@ pub struct WasmRuntime {
     engines: Arc<Engines>,
     binaries: Binaries,
     terminal: Arc<Terminal>,
+    variables: Arc<Variables>,
 }
 
 impl WasmRuntime {
@@ -103,6 +112,7 @@ impl WasmRuntime {
             engines: Arc::default(),
             binaries: Binaries::new(cache, options.binary_bytes_max, options.progress),
             terminal: options.terminal,
+            variables: options.variables,
         }
     }
 
@@ -114,7 +124,8 @@ impl WasmRuntime {
     /// What is wrong with the binary or the entry, naming the entry and the next step.
     pub fn load(&self, spec: WasmSpec) -> Result<SharedUnit> {
         let binary = self.binaries.load(&spec, &self.engines)?;
-        WasmUnit::new(spec, binary, self.engines.clone(), self.terminal.clone()).map(SharedUnit)
+        let (terminal, variables) = (self.terminal.clone(), self.variables.clone());
+        WasmUnit::new(spec, binary, self.engines.clone(), terminal, variables).map(SharedUnit)
     }
 }
 

@@ -11,7 +11,7 @@ use wippy_model::{Error, Exit, Kind, Value};
 
 use crate::guest::Guest;
 use crate::trap::{self, Terminated};
-use crate::unit::{Ready, ReadyCode, Target, WasmUnit};
+use crate::unit::{EnvValues, Ready, ReadyCode, Target, WasmUnit};
 use crate::value::{Prepared, Returned};
 
 /// An admitted process with its arguments lowered.
@@ -23,6 +23,8 @@ pub(crate) struct WasmProcess {
     pub(crate) arguments: Vec<String>,
     /// Whether a `result` is a way to end, or data.
     pub(crate) role: Role,
+    /// Its environment, as it was when it was spawned.
+    pub(crate) env: EnvValues,
 }
 
 /// The lowered arguments of the one call.
@@ -47,8 +49,8 @@ impl Process for WasmProcess {
 
 impl WasmProcess {
     async fn live(self, context: ProcessContext) -> Exit {
-        let Self { unit, ready, call, arguments, role } = self;
-        let mut guest = Guest::new(context, unit.config.clone(), arguments, role);
+        let Self { unit, ready, call, arguments, role, env } = self;
+        let mut guest = Guest::new(context, unit.config.clone(), arguments, role, env);
         let component = matches!(ready.code, ReadyCode::Component { .. });
         if let Err(error) = guest.open_mounts(component) {
             return Exit::Config(error);

@@ -69,10 +69,8 @@ pub struct Grants {
 pub struct EnvVar {
     /// Its name in the guest.
     pub name: String,
-    /// The entry it comes from, for messages.
-    pub id: Option<EntryId>,
-    /// Its value, if it has one.
-    pub value: Option<String>,
+    /// The entry that holds its value, which each spawn looks up.
+    pub id: EntryId,
     /// Whether a spawn fails without a value.
     pub required: bool,
 }
@@ -80,6 +78,8 @@ pub struct EnvVar {
 /// A directory that a guest sees.
 #[derive(Debug, Clone)]
 pub struct Mount {
+    /// The entry, for permissions and messages.
+    pub id: EntryId,
     /// The directory on the host.
     pub volume: Arc<Volume>,
     /// Where the guest sees it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
-use wippy_host::Terminal;
+use wippy_host::{Terminal, Variables};
 use wippy_kernel::{HostSpec, Prepare, Process, Unit};
 use wippy_model::{EntryId, Error, Limits, Result, Value};
 
@@ -24,7 +24,8 @@ pub(crate) struct Config {
     pub(crate) grants: Grants,
     pub(crate) program: String,
     pub(crate) args: Vec<String>,
-    pub(crate) env: Vec<(String, String)>,
+    pub(crate) env: Vec<EnvVar>,
+    pub(crate) variables: Arc<Variables>,
     pub(crate) cwd: Option<String>,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) terminal: Arc<Terminal>,
@@ -64,22 +65,50 @@ pub struct WasmUnit {
     preparing: Mutex<()>,
 }
 
+/// The values of [`Config::env`], in its order, as one process sees them.
+pub(crate) type EnvValues = Box<[Option<Arc<str>>]>;
+
+impl Config {
+    /// What a spawn may not do or does not have: permissions on mounts and variables, and
+    /// the values of variables at this moment.
+    fn settle(&self, spawn: &Prepare<'_>) -> Result<EnvValues> {
+        for mount in &self.mounts {
+            spawn.authorize("fs.get", mount.id.as_str())?;
+        }
+        let value = |variable: &EnvVar| {
+            let EnvVar { name, id, required } = variable;
+            // A denial is no missing value, whether one is required or not.
+            spawn.authorize("env.get", id.as_str())?;
+            match self.variables.get(id)? {
+                None if *required => Err(Error::not_found(format!(
+                    "the required variable {name} ({id}) has no value: set it, or give its \
+                     env.variable a default"
+                ))
+                .with_details(Value::map([("field", Value::from("wasi.env"))]))),
+                value => Ok(value),
+            }
+        };
+        self.env.iter().map(value).collect()
+    }
+}
+
 impl WasmUnit {
     pub(crate) fn new(
         spec: WasmSpec,
         binary: Arc<Binary>,
         engines: Arc<Engines>,
         terminal: Arc<Terminal>,
+        variables: Arc<Variables>,
     ) -> Result<Arc<Self>> {
         let target = target(&spec, &binary, &engines)?;
-        let env = environment(&spec.id, spec.env)?;
         let config = Config {
             id: spec.id,
             limits: spec.limits,
             grants: spec.grants,
             program: spec.program,
             args: spec.args,
-            env,
+            env: spec.env,
+            variables,
             cwd: spec.cwd,
             mounts: spec.mounts,
             terminal,
@@ -205,6 +234,7 @@ impl Unit for SharedUnit {
     fn prepare(&self, spawn: Prepare<'_>) -> Result<Box<dyn Process>> {
         let unit = &self.0;
         let blame = |error: Error| error.context(&unit.config.id);
+        let env = unit.config.settle(&spawn).map_err(blame)?;
         let (call, arguments) = match &unit.target {
             Target::Command { method, .. } => {
                 let none = method.prepare(Vec::new()).map_err(blame)?;
@@ -220,7 +250,7 @@ impl Unit for SharedUnit {
         };
         let ready = unit.ready(unit.engine_kind(spawn.host))?;
         let role = spawn.role;
-        Ok(Box::new(WasmProcess { unit: unit.clone(), ready, call, arguments, role }))
+        Ok(Box::new(WasmProcess { unit: unit.clone(), ready, call, arguments, role, env }))
     }
 
     fn parse_args(&self, args: &[String]) -> Result<Vec<Value>> {
@@ -250,25 +280,6 @@ fn words(args: Vec<Value>) -> Vec<String> {
             other => other.to_json().to_string(),
         })
         .collect()
-}
-
-fn environment(id: &EntryId, env: Vec<EnvVar>) -> Result<Vec<(String, String)>> {
-    let mut set = Vec::with_capacity(env.len());
-    for EnvVar { name, id: from, value, required } in env {
-        match value {
-            Some(value) => set.push((name, value)),
-            None if required => {
-                let from = from.map_or_else(String::new, |from| format!(" ({from})"));
-                return Err(Error::not_found(format!(
-                    "{id}: the required variable {name}{from} has no value: set it, or give its \
-                     env.variable a default"
-                ))
-                .with_details(Value::map([("field", Value::from("wasi.env"))])));
-            }
-            None => {}
-        }
-    }
-    Ok(set)
 }
 
 fn target(spec: &WasmSpec, binary: &Binary, engines: &Engines) -> Result<Target> {

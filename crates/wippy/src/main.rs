@@ -19,6 +19,7 @@ mod inspect;
 mod log;
 mod node;
 mod output;
+mod policies;
 mod progress;
 mod project;
 mod run;

@@ -24,7 +24,7 @@ use wippy_wasm::{
 };
 
 use crate::volumes::Volumes;
-use crate::{environment, progress};
+use crate::{environment, policies, progress};
 
 /// Names the folder of compiled code; it wins over the project's settings.
 const CACHE_DIR_VARIABLE: &str = "WIPPY_CACHE_DIR";
@@ -49,7 +49,7 @@ struct Parts {
     project: Project,
     options: NodeOptions,
     volumes: Volumes,
-    variables: Variables,
+    variables: Arc<Variables>,
     wasm: WasmRuntime,
     terminal: Arc<Terminal>,
 }
@@ -59,23 +59,26 @@ impl Node {
     ///
     /// # Errors
     ///
-    /// When a storage of variables cannot be read.
+    /// When a policy cannot be compiled.
     pub(crate) fn new(project: Project, options: NodeOptions) -> Result<Self, Diagnostics> {
         let settings = project.settings();
         let terminal = Arc::new(Terminal::stdio());
+        let variables = Arc::new(environment::variables(project.registry()));
         let wasm = WasmRuntime::new(WasmOptions {
             cache_dir: cache_dir(&project),
             binary_bytes_max: settings.wasm.binary_bytes_max,
             terminal: terminal.clone(),
+            variables: variables.clone(),
             progress: progress::sink(),
         });
         let kernel = Kernel::new(KernelOptions {
             node: settings.runtime.node.as_str().into(),
+            authorizer: Some(Box::new(policies::policies(&project)?)),
             ..KernelOptions::default()
         });
         let parts = Arc::new(Parts {
             volumes: Volumes::of(project.registry()),
-            variables: environment::variables(project.registry())?,
+            variables,
             terminal,
             wasm,
             options,
@@ -156,6 +159,19 @@ impl Node {
                 let warning = Diagnostic::warning("no-effect", message);
                 warnings.push(warning.at(entry.place().clone()).help(help));
             }
+            for (variable, index) in entry.wasm().iter().flat_map(|run| &run.wasi.env).zip(0..) {
+                let value = self.parts.variables.get(&variable.id);
+                if variable.required && matches!(value, Ok(None)) {
+                    let message = format!(
+                        "entry {}: the required variable {} ({}) has no value now: a spawn fails",
+                        entry.id, variable.name, variable.id
+                    );
+                    let warning = Diagnostic::warning("no-value", message);
+                    let place = entry.place_of(&format!("wasi.env.{index}"));
+                    let help = "set it before it is needed, or give its env.variable a default";
+                    warnings.push(warning.at(place).help(help));
+                }
+            }
             let Some(binary) = entry.binary() else { continue };
             let volume = self.parts.volumes.get(&binary.fs).ok();
             let bytes_max = self.parts.project.settings().wasm.binary_bytes_max;
@@ -186,8 +202,10 @@ impl Parts {
     }
 
     async fn load(self: &Arc<Self>, kernel: &Kernel, entry: &Arc<Entry>) -> Result<()> {
-        // A filesystem that does not open is reported once, as an entry of its own.
-        if !self.volumes_open(entry) && entry.kind() != EntryKind::FsDirectory {
+        // A filesystem or a file of variables that does not open is reported once, as an
+        // entry of its own.
+        let needed = self.volumes_open(entry) && self.variables_open(entry);
+        if !needed && entry.kind() != EntryKind::FsDirectory {
             return Ok(());
         }
         match entry.kind() {
@@ -195,6 +213,10 @@ impl Parts {
                 kernel.unit(&entry.id).await.map(drop)
             }
             EntryKind::FsDirectory => self.volumes.get(&entry.id).map(drop),
+            EntryKind::EnvStorageFile => {
+                let (parts, id) = (self.clone(), entry.id.clone());
+                blocking(move || parts.variables.open(&id)).await
+            }
             EntryKind::FunctionWasm | EntryKind::FunctionWat | EntryKind::FunctionLua => {
                 kernel.function(&entry.id).await.map(drop)
             }
@@ -209,6 +231,12 @@ impl Parts {
         let mounts = entry.wasm().map_or(&[][..], |run| &run.wasi.mounts);
         let mut named = binary.into_iter().chain(mounts.iter().map(|mount| &mount.fs));
         named.all(|id| self.volumes.get(id).is_ok())
+    }
+
+    /// Whether the variables can be looked up that a WebAssembly entry names.
+    fn variables_open(&self, entry: &Entry) -> bool {
+        let env = entry.wasm().map_or(&[][..], |run| &run.wasi.env);
+        env.iter().all(|variable| self.variables.open(&variable.id).is_ok())
     }
 
     fn unit(&self, entry: &Entry) -> Result<Arc<dyn Unit>> {
@@ -245,15 +273,15 @@ impl Parts {
                 return Err(Error::internal(format!("{} has no binary", entry.id)));
             }
         };
-        let env = run.wasi.env.iter().map(|env| EnvVar {
-            name: env.name.clone(),
-            id: Some(env.id.clone()),
-            value: self.variables.get(&env.id),
-            required: env.required,
+        let env = run.wasi.env.iter().map(|env| {
+            // Files are read here, where it may take time, and not by a spawn.
+            self.variables.open(&env.id).map_err(|error| error.context(&entry.id))?;
+            Ok(EnvVar { name: env.name.clone(), id: env.id.clone(), required: env.required })
         });
         let mounts = run.wasi.mounts.iter().map(|mount| {
             let volume = self.volumes.get(&mount.fs).map_err(|error| error.context(&entry.id))?;
-            Ok(Mount { volume, guest: mount.guest.clone(), read_only: mount.read_only })
+            let (id, guest) = (mount.fs.clone(), mount.guest.clone());
+            Ok(Mount { id, volume, guest, read_only: mount.read_only })
         });
         Ok(WasmSpec {
             id: entry.id.clone(),
@@ -268,7 +296,7 @@ impl Parts {
             },
             program: entry.id.name().to_owned(),
             args: run.wasi.args.clone(),
-            env: env.collect(),
+            env: env.collect::<Result<_>>()?,
             cwd: run.wasi.cwd.clone(),
             mounts: mounts.collect::<Result<_>>()?,
             limits: run.limits(),
@@ -324,6 +352,14 @@ impl Parts {
     }
 }
 
+/// Runs what may take time on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|failure| Err(Error::internal(failure.to_string())))
+}
+
 /// The text of a program; one that is written in a project file has that file's lines.
 fn lua_text(source: &SourceText) -> String {
     let lines_before = match source.path {
@@ -347,6 +383,7 @@ pub(crate) fn not_loaded(entry: &Entry, error: &Error) -> Diagnostic {
     };
     let field = field.unwrap_or_else(|| match entry.kind() {
         EntryKind::FsDirectory => "directory",
+        EntryKind::EnvStorageFile => "file_path",
         EntryKind::ProcessWasm | EntryKind::FunctionWasm => "path",
         _ => "source",
     });

@@ -9,7 +9,9 @@ use wippy_kernel::{
     Authorizer, CALLS_MAX, DEPTH_MAX, HostSpec, Kernel, KernelOptions, ProcessContext, Scheduler,
     SpawnRequest,
 };
-use wippy_model::{Context, ContextBody, Error, Exit, Kind, Limits, Principal, Result, Value};
+use wippy_model::{
+    Actor, Context, ContextBody, Error, Exit, Kind, Limits, Principal, Result, Value,
+};
 
 use crate::script::{HOST, add, add_function, forever, id, message, node, request, spawn};
 
@@ -223,7 +225,7 @@ async fn permission_is_asked_for_the_context_of_the_call() {
     struct OnlyAdmins;
     impl Authorizer for OnlyAdmins {
         fn allow(&self, context: &Context, action: &str, resource: &str) -> Result<()> {
-            match context.principal() {
+            match context.actor() {
                 None if action == "funcs.call" => Err(Error::new(
                     Kind::PermissionDenied,
                     format!("nobody may {action} {resource}"),
@@ -240,7 +242,7 @@ async fn permission_is_asked_for_the_context_of_the_call() {
     host.scheduler = Scheduler::Shared(tokio::runtime::Handle::current());
     kernel.add_host(host);
     add_function(&kernel, "test:inner", Limits::default(), |context, _| async move {
-        Exit::Normal(Value::from(&*context.context().principal().unwrap().actor))
+        Exit::Normal(Value::from(&*context.context().actor().unwrap().id))
     });
     add_function(&kernel, "test:outer", Limits::default(), |context, _| async move {
         exit(call(&context, "test:inner", Vec::new()).await)
@@ -248,8 +250,9 @@ async fn permission_is_asked_for_the_context_of_the_call() {
     add(&kernel, "test:caller", Limits::default(), |context, _| async move {
         let denied = call(&context, "test:outer", Vec::new()).await.unwrap_err();
         assert_eq!(denied.kind(), Kind::PermissionDenied);
-        let principal = Principal { actor: "admin".into(), meta: Value::Nil, scope: Vec::new() };
-        let body = ContextBody { principal: Some(principal), ..ContextBody::default() };
+        let actor = Some(Actor::new("admin", Value::Nil));
+        let principal = Principal { actor, scope: None };
+        let body = ContextBody { principal, ..ContextBody::default() };
         exit(context.call(id("test:outer"), Vec::new(), Context::new(body)).await)
     });
     let (_, watch) = kernel.spawn_watched(request("test:caller")).await.unwrap();

@@ -4,7 +4,8 @@
 -- A waiter is one case of a thread's selection. All cases of a selection share `sel`, which
 -- names the thread; `sel.done` is the case that was served. Who serves a case gives the
 -- value directly and wakes the thread. A channel that is fed from outside (mailbox, clock)
--- is looked at again by whoever waits on it, after each wake.
+-- is looked at again by whoever waits on it, after each wake; one that is fed once, by a call,
+-- is fed like any other.
 --
 -- Scripts hold a channel as a userdata around its state, which they cannot reach: this code
 -- is not preempted, so nobody else may say how long its loops are. For the same reason it
@@ -351,4 +352,29 @@ local function reset(channel, due, period)
     return armed
 end
 
-return module, mail, clock, reset, Channel
+-- A channel that the runtime feeds once.
+local function fed()
+    local channel, ch = make(1)
+    ch.outside = true
+    return channel
+end
+
+-- Feeds it with a value, or with none, and closes it.
+local function feed(channel, has_value, value)
+    local ch = state(channel)
+    if not ch or ch.closed then
+        return
+    end
+    ch.closed = true
+    local receiver = has_value and pop(ch.receivers)
+    if receiver then
+        serve(receiver, value, true)
+    elseif has_value then
+        ch[ch.first], ch.count = value, 1
+    end
+    for waiter in pop, ch.receivers do
+        serve(waiter, nil, false)
+    end
+end
+
+return module, mail, clock, reset, fed, feed, Channel

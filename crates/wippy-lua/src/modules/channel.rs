@@ -24,6 +24,10 @@ static MAIL: Key = Key::new();
 static CLOCK: Key = Key::new();
 /// Sets such a channel to another time.
 static RESET: Key = Key::new();
+/// Makes a channel that is fed once.
+static FED: Key = Key::new();
+/// Feeds it.
+static FEED: Key = Key::new();
 /// The metatable of channels.
 static CHANNEL: Key = Key::new();
 
@@ -55,8 +59,10 @@ pub(crate) fn open(state: State<'_>) {
     let base = state.top();
     if state.load(bytecode(), OWN_CODE, true) {
         push_sys(state);
-        state.call_trusted(1, 5);
+        state.call_trusted(1, 7);
         state.set_registry(&CHANNEL);
+        state.set_registry(&FEED);
+        state.set_registry(&FED);
         state.set_registry(&RESET);
         state.set_registry(&CLOCK);
         state.set_registry(&MAIL);
@@ -274,6 +280,24 @@ pub(crate) fn reset_clock_channel(
     let armed = state.to_bool(-1);
     state.pop(1);
     armed
+}
+
+/// Pushes a channel that is to be fed once.
+pub(crate) fn push_fed_channel(state: State<'_>) {
+    open(state);
+    state.pop(1);
+    state.get_registry(&FED);
+    state.call_trusted(0, 1);
+}
+
+/// Feeds the channel below the top the value on top, or none, and closes it; pops both. One
+/// that a script has closed is left alone.
+pub(crate) fn feed_channel(state: State<'_>, has_value: bool) {
+    state.push_bool(has_value);
+    state.insert(-2);
+    state.get_registry(&FEED);
+    state.insert(-4);
+    state.call_trusted(3, 0);
 }
 
 #[cfg(test)]

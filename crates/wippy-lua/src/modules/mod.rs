@@ -1,11 +1,15 @@
 //! The modules of the runtime, one file each, made when they are first named.
 
 pub(crate) mod channel;
+mod ctx;
 pub(crate) mod errors;
+pub(crate) mod funcs;
 pub(crate) mod io;
 mod json;
 pub(crate) mod payload;
 pub(crate) mod process;
+pub(crate) mod security;
+mod spawner;
 mod time;
 
 use crate::program::Program;
@@ -15,7 +19,7 @@ use crate::state::State;
 const FREE: [&str; 6] = ["process", "time", "channel", "errors", "payload", "io"];
 
 /// Modules that an entry must list in `modules:`.
-const LISTED: [&str; 1] = ["json"];
+const LISTED: [&str; 4] = ["ctx", "funcs", "json", "security"];
 
 /// Lua's own libraries, which `require` gives as well.
 const STANDARD: [&str; 6] = ["string", "table", "math", "utf8", "coroutine", "os"];
@@ -56,6 +60,9 @@ pub(crate) fn push(state: State<'_>, name: &str) {
         "payload" => payload::open(state),
         "io" => io::open(state),
         "json" => json::open(state),
+        "ctx" => ctx::open(state),
+        "funcs" => funcs::open(state),
+        "security" => security::open(state),
         _ => state.push_nil(),
     }
 }

@@ -6,20 +6,22 @@
 //! table with `topic`, `payload` (the first) and `payloads` (all); `inbox` and `listen` with
 //! `{message = true}` give message objects, `listen` alone the payload. A process listens to
 //! at most 1024 topics of at most 1 KiB each.
+//!
+//! A function has no mailbox: there, what needs one raises an error of kind `Invalid`.
 
 use std::ffi::c_int;
 use std::task::{Context as Poller, Waker};
 use std::time::{Duration, SystemTime};
 
 use wippy_kernel::{Kernel, Received, SpawnRequest, Watcher};
-use wippy_model::{EntryId, Error, Event, EventKind, Exit, Message, Pid, Result, Value};
+use wippy_model::{Context, EntryId, Error, Event, EventKind, Exit, Message, Pid, Result, Value};
 
 use crate::convert;
 use crate::duration;
 use crate::failure;
-use crate::host_fn::{Answer, Outcome, failed, host_fn, misuse};
+use crate::host_fn::{Answer, Outcome, Raised, failed, host_fn, misuse};
 use crate::mail::Wanted;
-use crate::modules::channel;
+use crate::modules::{channel, spawner};
 use crate::state::{Key, State, Type};
 use crate::tasks::Want;
 use crate::work::{deliver, run};
@@ -35,28 +37,37 @@ const TOPICS_MAX: usize = 1024;
 const TOPIC_BYTES_MAX: usize = 1 << 10;
 
 pub(crate) fn open(state: State<'_>) {
-    state.push_table(0, 18);
+    state.push_table(0, 19);
     state.set_functions(&[
         ("id", host_fn(|s, _| push_text(s, s.core().context.entry().as_str()))),
         ("pid", host_fn(|s, _| push_text(s, &s.core().context.pid().to_string()))),
         ("spawn", host_fn(|s, again| spawn(s, again, false))),
         ("spawn_monitored", host_fn(|s, again| spawn(s, again, true))),
         ("exec", host_fn(exec)),
+        ("with_context", host_fn(|s, _| spawner::with_context(s))),
         ("send", host_fn(|s, _| reply(s, send(s)))),
         (
             "terminate",
-            host_fn(|s, _| reply(s, target(s).and_then(|pid| kernel(s)?.terminate(&pid)))),
+            host_fn(|s, _| {
+                reply(
+                    s,
+                    permitted(s, "process.terminate").and_then(|pid| kernel(s)?.terminate(&pid)),
+                )
+            }),
         ),
         ("cancel", host_fn(|s, _| reply(s, cancel(s)))),
         (
             "monitor",
             host_fn(|s, _| {
-                reply(s, target(s).and_then(|pid| kernel(s)?.monitor(&s.core().context, &pid)))
+                needs_mailbox(s, "monitor")?;
+                let target = permitted(s, "process.monitor");
+                reply(s, target.and_then(|pid| kernel(s)?.monitor(&s.core().context, &pid)))
             }),
         ),
         (
             "unmonitor",
             host_fn(|s, _| {
+                needs_mailbox(s, "unmonitor")?;
                 reply(
                     s,
                     target(s).and_then(|pid| {
@@ -70,6 +81,7 @@ pub(crate) fn open(state: State<'_>) {
         (
             "events",
             host_fn(|s, _| {
+                needs_mailbox(s, "events")?;
                 s.core().mail.borrow_mut().events_open = true;
                 mail_channel(s, "events", channel::EVENTS, Wanted::Events)
             }),
@@ -77,6 +89,7 @@ pub(crate) fn open(state: State<'_>) {
         (
             "inbox",
             host_fn(|s, _| {
+                needs_mailbox(s, "inbox")?;
                 s.core().mail.borrow_mut().inbox_open = true;
                 mail_channel(s, "inbox", channel::INBOX, Wanted::Inbox)
             }),
@@ -117,6 +130,22 @@ fn kernel(state: State<'_>) -> Result<Kernel> {
     state.core().context.kernel().ok_or_else(|| Error::unavailable("the node is stopping"))
 }
 
+/// Raises an error in a function: what it would wait for goes to the process that calls it.
+fn needs_mailbox(state: State<'_>, name: &str) -> Result<(), Raised> {
+    let context = &state.core().context;
+    if !context.is_function() {
+        return Ok(());
+    }
+    Err(misuse(
+        state,
+        format_args!(
+            "process.{name}: a function has no mailbox, and {} is called as one; messages and \
+             events go to the process that calls it. process.exec and funcs.call wait without",
+            context.entry()
+        ),
+    ))
+}
+
 /// The text argument at `index`, or an error that says what belongs there.
 fn text<'s>(state: State<'s>, index: c_int, what: &str) -> Result<&'s str> {
     state.to_str(index).ok_or_else(|| {
@@ -132,6 +161,13 @@ fn entry_id(state: State<'_>, index: c_int, what: &str) -> Result<EntryId> {
 
 fn target(state: State<'_>) -> Result<Pid> {
     Pid::parse(text(state, 1, "a PID")?).map_err(|error| Error::invalid(error.to_string()))
+}
+
+/// The target, where this process may do this to processes of its host.
+fn permitted(state: State<'_>, action: &str) -> Result<Pid> {
+    let target = target(state)?;
+    state.core().context.authorize(action, target.host().as_str())?;
+    Ok(target)
 }
 
 /// The values from the third argument on, which share one budget.
@@ -150,12 +186,12 @@ fn values(state: State<'_>, what: &str) -> Result<Vec<Value>> {
 }
 
 /// The request of `spawn(entry, host, ...)`.
-fn spawn_request(state: State<'_>) -> Result<SpawnRequest> {
+fn spawn_request(state: State<'_>, context: Context) -> Result<SpawnRequest> {
     let unit = entry_id(state, 1, "the ID of an entry")?;
     let host = entry_id(state, 2, "the ID of a process host")?;
     let args = values(state, "argument")?;
     let mut request = SpawnRequest::new(unit, host, args);
-    request.context = state.core().context.context().clone();
+    request.context = context;
     Ok(request)
 }
 
@@ -163,7 +199,15 @@ fn spawn(state: State<'_>, again: bool, monitored: bool) -> Outcome {
     if again {
         return deliver(state);
     }
-    let request = spawn_request(state).and_then(|request| Ok((kernel(state)?, request)));
+    spawn_in(state, state.core().context.context().clone(), monitored)
+}
+
+/// `spawn(entry, host, ...)` in a context.
+pub(crate) fn spawn_in(state: State<'_>, context: Context, monitored: bool) -> Outcome {
+    if monitored {
+        needs_mailbox(state, "spawn_monitored")?;
+    }
+    let request = spawn_request(state, context).and_then(|request| Ok((kernel(state)?, request)));
     let (kernel, mut request) = match request {
         Ok(request) => request,
         Err(error) => return failed(state, &error),
@@ -182,7 +226,12 @@ fn exec(state: State<'_>, again: bool) -> Outcome {
     if again {
         return deliver(state);
     }
-    let request = spawn_request(state).and_then(|request| Ok((kernel(state)?, request)));
+    exec_in(state, state.core().context.context().clone())
+}
+
+/// `exec(entry, host, ...)` in a context.
+pub(crate) fn exec_in(state: State<'_>, context: Context) -> Outcome {
+    let request = spawn_request(state, context).and_then(|request| Ok((kernel(state)?, request)));
     let (kernel, request) = match request {
         Ok(request) => request,
         Err(error) => return failed(state, &error),
@@ -221,7 +270,7 @@ fn send(state: State<'_>) -> Result<()> {
 
 /// `cancel(pid, reason or deadline, ...)`, in any order.
 fn cancel(state: State<'_>) -> Result<()> {
-    let target = target(state)?;
+    let target = permitted(state, "process.cancel")?;
     let (mut within, mut reason) = (None, None);
     for index in 2..=state.top().min(3) {
         if state.is_absent(index) {
@@ -243,6 +292,7 @@ fn cancel(state: State<'_>) -> Result<()> {
 fn receive(state: State<'_>, again: bool) -> Outcome {
     let core = state.core();
     if !again {
+        needs_mailbox(state, "receive")?;
         state.set_top(1);
         match state.is_absent(1) {
             true => state.push_nil(),
@@ -293,6 +343,7 @@ fn mail_channel(state: State<'_>, name: &str, source: i64, wanted: Wanted<'_>) -
 
 /// `listen(topic, {message = true})`.
 fn listen(state: State<'_>) -> Outcome {
+    needs_mailbox(state, "listen")?;
     let topic = match text(state, 1, "a topic") {
         Ok(topic) => topic,
         Err(error) => return failed(state, &error),
@@ -323,6 +374,7 @@ fn listen(state: State<'_>) -> Outcome {
 
 /// `unlisten(channel or topic)`: later messages of the topic come with the others again.
 fn unlisten(state: State<'_>) -> Outcome {
+    needs_mailbox(state, "unlisten")?;
     let topic = match channel::topic_of(state, 1) {
         Some(topic) => topic,
         None => match text(state, 1, "a channel of process.listen, or its topic") {

@@ -16,6 +16,7 @@ mod channel;
 mod convert;
 mod coroutine;
 mod errors;
+mod funcs;
 mod io;
 mod preempt;
 mod process;

@@ -161,3 +161,80 @@ fn no_script_passes_for_the_runtime() {
     let Exit::Failed(error) = exit("load('while true do end', '=channel')()") else { panic!() };
     assert!(error.message().contains("is taken"), "{error}");
 }
+
+/// A function runs on its caller's task, and is no less busy for that.
+#[test]
+fn busy_functions_give_way_and_end() {
+    let limits = || Limits { execution_max: Some(Duration::from_millis(50)), ..Limits::default() };
+    let call =
+        "local v, err = require('funcs').call('busy') return err:kind() .. ': ' .. err:message()";
+    let caller =
+        |limits| LuaSpec { limits, modules: vec!["funcs".into()], ..spec("myns:caller", call) };
+    for (position, busy) in BUSY.iter().enumerate() {
+        let workers = workers(1);
+        let function = |limits| {
+            let unit = LuaUnit::load(LuaSpec { limits, ..spec("myns:busy", busy) }).unwrap();
+            workers.kernel.add_function(id("myns:busy"), Box::new(move || Ok(unit.clone())));
+        };
+        // Its own limit, which its caller hears of.
+        function(limits());
+        workers.add("myns:caller", caller(Limits::default()));
+        let (_, watch) = workers.spawn("myns:caller");
+        let text = "Timeout: myns:busy did not end within 50 ms (limits.max_execution_ms)";
+        assert_eq!(workers.exit(watch), Exit::Normal(Value::from(text)), "{busy}");
+        // Its caller's.
+        function(Limits::default());
+        workers.add("myns:caller", caller(limits()));
+        let (_, watch) = workers.spawn("myns:caller");
+        let exit = workers.exit(watch);
+        let Exit::Limit(Limit::Execution, error) = &exit else { panic!("{busy}: {exit:?}") };
+        assert!(error.message().starts_with("myns:caller did not end within 50 ms"), "{error}");
+        // Terminated and cancelled; where Lua can suspend it, others run meanwhile.
+        workers.add("myns:caller", caller(Limits::default()));
+        workers.add("myns:quick", spec("myns:quick", "require('time').sleep('3ms') return 1"));
+        for terminate in [true, false] {
+            let (pid, watch) = workers.spawn("myns:caller");
+            if position < 6 {
+                let (_, quick) = workers.spawn("myns:quick");
+                assert_eq!(workers.exit(quick), Exit::Normal(Value::Int(1)), "{busy}");
+            }
+            if terminate {
+                workers.kernel.terminate(&pid).unwrap();
+                assert_eq!(workers.exit(watch), Exit::Terminated, "{busy}");
+            } else {
+                workers.kernel.cancel(&pid, None, Some(Duration::from_millis(20)), None).unwrap();
+                assert_eq!(workers.exit(watch), Exit::Canceled(None), "{busy}");
+            }
+        }
+    }
+}
+
+/// Nothing that a script does puts off the deadline of a cancel.
+#[test]
+fn busy_scripts_are_cancelled() {
+    for busy in BUSY {
+        let workers = workers(1);
+        workers.add("myns:busy", spec("myns:busy", busy));
+        let (pid, watch) = workers.spawn("myns:busy");
+        workers.kernel.cancel(&pid, None, Some(Duration::from_millis(20)), None).unwrap();
+        assert_eq!(workers.exit(watch), Exit::Canceled(None), "{busy}");
+    }
+}
+
+/// Several that are busy at once, and a caller that is busy too, all advance.
+#[test]
+fn busy_calls_share_the_slice() {
+    let workers = workers(1);
+    let sum = "local sum = 0 for n = 1, 3000000 do sum = sum + n % 7 end return sum";
+    let unit = LuaUnit::load(spec("myns:sum", sum)).unwrap();
+    workers.kernel.add_function(id("myns:sum"), Box::new(move || Ok(unit.clone())));
+    let source = "local funcs, futures = require('funcs'), {}
+        for n = 1, 4 do futures[n] = funcs.async('sum') end
+        local turns = 0
+        for n = 1, 4 do while not futures[n]:is_complete() do turns = turns + 1 end end
+        return turns > 0 and futures[1]:result() == futures[4]:result()";
+    let modules = vec!["funcs".into()];
+    workers.add("myns:caller", LuaSpec { modules, ..spec("myns:caller", source) });
+    let (_, watch) = workers.spawn("myns:caller");
+    assert_eq!(workers.exit(watch), Exit::Normal(Value::Bool(true)));
+}

@@ -53,6 +53,10 @@ impl Node {
         self.kernel.add_unit(id(name), Box::new(move || Ok(unit.clone())));
     }
 
+    pub(crate) fn add_function(&self, name: &str, unit: Arc<dyn Unit>) {
+        self.kernel.add_function(id(name), Box::new(move || Ok(unit.clone())));
+    }
+
     pub(crate) fn script(&self, name: &str, source: &str) {
         self.add(name, LuaUnit::load(spec(name, source)).unwrap());
     }

@@ -44,6 +44,7 @@ macro_rules! kinds {
                 | Self::FunctionWat
                 | Self::FunctionLua
                 | Self::LibraryLua
+                | Self::SecurityPolicy
                 | Self::RegistryEntry
         )
     }

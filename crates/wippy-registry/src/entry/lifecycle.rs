@@ -5,7 +5,9 @@ use std::time::Duration;
 use wippy_model::{EntryId, Value};
 
 use super::target::{Any, Policy};
-use crate::schema::{Factor, Fraction, GroupId, IdOf, Name, choice, record};
+use crate::diagnostic::Diagnostic;
+use crate::schema::{Decoder, Factor, Fields, Fraction, GroupId, IdOf, Name, choice, record};
+use crate::yaml::Content;
 
 record! {
     /// How an entry starts, stops and is started again.
@@ -57,7 +59,8 @@ record! {
 }
 
 record! {
-    /// On whose behalf a service runs.
+    /// On whose behalf a service or a command runs. With an actor and policies or groups,
+    /// only what they allow is allowed.
     pub struct ServiceSecurity {
         /// The actor.
         actor: Actor => optional,
@@ -66,6 +69,7 @@ record! {
         /// The policies that decide for it.
         policies: Vec<EntryId> as Vec<IdOf<Policy>> => or(Vec::new()),
     }
+    check decides_for_somebody;
 }
 
 record! {
@@ -76,4 +80,17 @@ record! {
         /// What policies may look at.
         meta: Value => or(Value::map::<String>([])),
     }
+}
+
+/// Without an actor there is nobody to decide for.
+fn decides_for_somebody(fields: &mut Fields<'_>, cx: &mut Decoder<'_>) -> Option<()> {
+    let written = |name| fields.peek(name).filter(|node| node.content != Content::Null);
+    if written("actor").is_none()
+        && let Some(named) = written("policies").or_else(|| written("groups"))
+    {
+        let message = format!("`{}` decides nothing without an actor", cx.path());
+        let warning = cx.diagnostic(Diagnostic::warning, "no-actor", named.span, message);
+        cx.found.push(warning.help("add `actor: { id: \"service:name\" }`"));
+    }
+    Some(())
 }

@@ -96,6 +96,16 @@ impl Entry {
         }
     }
 
+    /// On whose behalf a command or a service runs, and the path of that field.
+    pub fn security(&self) -> Option<(&ServiceSecurity, &'static str)> {
+        let of_command = self.command().and_then(|command| command.security.as_ref());
+        let of_service = || self.lifecycle().and_then(|lifecycle| lifecycle.security.as_ref());
+        match of_command {
+            Some(security) => Some((security, "meta.command.security")),
+            None => of_service().map(|security| (security, "lifecycle.security")),
+        }
+    }
+
     /// `meta.default_host`, of a process.
     pub fn default_host(&self) -> Option<&EntryId> {
         match &self.data {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wippy_model::{EntryId, Value};
 
-use super::lifecycle::Lifecycle;
+use super::lifecycle::{Lifecycle, ServiceSecurity};
 use super::target::{Host, Process};
 use crate::schema::{Count, IdOf, Name, StackSize, Workers, choice, record};
 
@@ -81,5 +81,8 @@ record! {
         name: String as Name => required,
         /// One line for `wippy run list`.
         short: String => or(String::new()),
+        /// On whose behalf it runs; none means the runtime itself, which may do nothing in
+        /// strict mode.
+        security: ServiceSecurity => optional,
     }
 }

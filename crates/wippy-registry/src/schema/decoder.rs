@@ -94,9 +94,11 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Whether the value is part of the entry's `meta`.
-    pub(crate) fn is_in_meta(&self) -> bool {
+    /// Whether a map here may hold fields that nobody knows: `meta` is free, but for what
+    /// decides on permissions, where a slip of the pen would go unseen.
+    pub(crate) fn is_free(&self) -> bool {
         self.path.first().is_some_and(|step| step == "meta")
+            && !self.path.iter().any(|step| step == "security")
     }
 
     /// The name of the field that is read, without list indices.

@@ -165,7 +165,7 @@ impl<'n> Fields<'n> {
     /// Reports the fields that nobody took.
     pub(crate) fn close(self, cx: &mut Decoder<'_>, table: fn() -> Table) {
         // `meta` is free: programs keep fields of their own in it.
-        if cx.is_in_meta() || self.fields.iter().all(|field| field.taken) {
+        if cx.is_free() || self.fields.iter().all(|field| field.taken) {
             return;
         }
         let table = table();

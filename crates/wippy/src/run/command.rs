@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wippy_kernel::{ExitWatch, SpawnRequest, Unit};
-use wippy_model::{EntryId, Exit, Pid, Value};
+use wippy_model::{EntryId, Error, Exit, Pid, Value};
 use wippy_registry::{Data, Entry, EntryKind, Project, Registry};
 
 use super::block_on;
@@ -14,7 +14,7 @@ use crate::failure::{Failure, Outcome, status};
 use crate::log::{Log, Mode};
 use crate::node::{Node, NodeOptions, not_loaded};
 use crate::signals::Signals;
-use crate::{output, progress, project, suggest};
+use crate::{output, policies, progress, project, suggest};
 
 /// How long processes that a command leaves behind have to end.
 const LEFT_BEHIND_GRACE: Duration = Duration::from_millis(250);
@@ -107,15 +107,26 @@ pub(super) fn execute(
         let unit = unit.map_err(|error| Failure::from(not_loaded(entry, &error)))?;
         let arguments =
             unit.parse_args(words).map_err(|error| Failure::of(&error, status::USAGE))?;
-        let request = SpawnRequest::new(entry.id.clone(), host, arguments);
-        let (pid, exit) =
-            node.kernel.spawn_watched(request).await.map_err(|error| Failure::of_start(&error))?;
+        let mut request = SpawnRequest::new(entry.id.clone(), host, arguments);
+        let security = entry.command().and_then(|command| command.security.as_ref());
+        request.context =
+            policies::context(&node.kernel, security).map_err(|error| Failure::of_start(&error))?;
+        let spawned = node.kernel.spawn_watched(request).await;
+        let (pid, exit) = spawned.map_err(|error| refused(entry, &error))?;
         let outcome = end(&node, &*unit, entry, &pid, exit, &mut signals, args.json).await;
         if node.kernel.process_count() > 0 {
             node.kernel.shutdown(LEFT_BEHIND_GRACE).await;
         }
         outcome
     })
+}
+
+/// A spawn that failed: at its place, where the entry is at fault.
+fn refused(entry: &Entry, error: &Error) -> Failure {
+    match error.details() {
+        Value::Map(details) if details.contains_key("field") => not_loaded(entry, error).into(),
+        _ => Failure::of_start(error),
+    }
 }
 
 /// Waits for the exit. The first signal asks the process to end, the second one ends it.

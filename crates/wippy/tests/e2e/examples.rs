@@ -35,3 +35,8 @@ fn hello() {
 fn compute() {
     runs_as_its_readme_says("compute");
 }
+
+#[test]
+fn functions() {
+    runs_as_its_readme_says("functions");
+}

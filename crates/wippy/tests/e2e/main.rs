@@ -9,6 +9,7 @@ mod binaries;
 mod commands;
 mod examples;
 mod files;
+mod functions;
 mod help;
 mod hosts;
 mod logs;
