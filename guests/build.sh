@@ -36,6 +36,9 @@ compute         wat
 compute-core    wat
 echo-types      rust_plain_component
 exit-code       rust_component
+file-processor  rust_component
+file-processor-c c_component
+file-processor-command rust_command_link
 greet-core      wat
 hello-c         c_component
 hello-rust      rust_component
@@ -61,6 +64,8 @@ hostile/wasi                 rust_hostile
 loop            wat
 loop-start      wat
 memory-bomb     wat
+posix-c         c_command
+posix-c-component c_command_component
 reactor-p1      c_reactor
 recurse         wat
 sleep           wat
@@ -69,6 +74,7 @@ trap            wat
 trap-rust       rust_component
 trap-start      wat
 ungranted       wat
+wasi-rust       rust_component
 '
 
 # --- WAT ------------------------------------------------------------------------------
@@ -86,6 +92,14 @@ clang() {
 
 c_command() { clang "$1/$1.c" -o "built/$1.wasm"; }
 
+# The same program as a component with wasi:cli/run.
+c_command_component() {
+  local source
+  source=$(basename "$(readlink -f "$1")")
+  clang "$1/$source.c" -o "$cache/$1.core.wasm"
+  encoder component --adapter command "$cache/$1.core.wasm" "built/$1.wasm"
+}
+
 c_reactor() { clang -mexec-model=reactor "$1/$1.c" -o "built/$1.wasm"; }
 
 c_component() {
@@ -99,6 +113,14 @@ c_component() {
 rust_command() {
   rust wasm32-wasip1 "$1"
   cp "$cache/rust/wasm32-wasip1/release/$1.wasm" "built/$1.wasm"
+}
+
+# The program of a crate whose library is another guest.
+rust_command_link() {
+  local crate
+  crate=$(basename "$(readlink -f "$1")")
+  rust wasm32-wasip1 "$crate"
+  cp "$cache/rust/wasm32-wasip1/release/$crate.wasm" "built/$1.wasm"
 }
 
 # The same program as a command, but with the adapter: a component with wasi:cli/run.

@@ -58,6 +58,23 @@ impl Volume {
         self.directory.clone()
     }
 
+    /// A directory inside of this one.
+    ///
+    /// # Errors
+    ///
+    /// [`VolumeError::Missing`] or [`VolumeError::Open`], the latter also where the path
+    /// leads out.
+    pub fn below(&self, path: &str) -> Result<Self, VolumeError> {
+        let directory = self.directory.join(path);
+        match self.dir.open_dir(path) {
+            Ok(dir) => Ok(Self { directory, dir }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(VolumeError::Missing(directory))
+            }
+            Err(source) => Err(VolumeError::Open { path: directory, source }),
+        }
+    }
+
     /// Reads a whole file of at most `bytes_max` bytes. A leading `/` means the volume's
     /// root.
     ///
@@ -149,6 +166,19 @@ mod tests {
         }
         assert!(matches!(volume.read("link", 100), Err(VolumeError::Escapes { .. })));
         assert_eq!(volume.read("fine", 100).unwrap(), b"content");
+    }
+
+    #[test]
+    fn a_directory_below_it_is_inside() {
+        let (outer, volume) = volume();
+        std::fs::create_dir(outer.path().join("inner/sub")).unwrap();
+        std::fs::write(outer.path().join("inner/sub/file"), "below").unwrap();
+        std::os::unix::fs::symlink("..", outer.path().join("inner/out")).unwrap();
+        assert_eq!(volume.below("sub").unwrap().read("file", 100).unwrap(), b"below");
+        assert!(matches!(volume.below("none"), Err(VolumeError::Missing(_))));
+        for path in ["..", "out", "sub/../..", "file"] {
+            assert!(matches!(volume.below(path), Err(VolumeError::Open { .. })), "{path}");
+        }
     }
 
     #[test]

@@ -670,10 +670,10 @@ mod tests {
         assert_eq!(find("abc", "a["), Err(Malformed::NoBracket));
         assert_eq!(find("a", &"a?".repeat(200)), Ok(Progress::Found { start: 0, end: 1 }));
         assert_eq!(find(&"a".repeat(300), &"a?".repeat(200)), Err(Malformed::TooComplex));
-        assert_eq!(find(&"a".repeat(300), &"a".repeat(300)), Ok(Progress::Found {
-            start: 0,
-            end: 300
-        }));
+        assert_eq!(
+            find(&"a".repeat(300), &"a".repeat(300)),
+            Ok(Progress::Found { start: 0, end: 300 })
+        );
     }
 
     #[test]

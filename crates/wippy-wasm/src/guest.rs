@@ -5,15 +5,16 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::p1::WasiP1Ctx;
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
     Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
     WasiHttpView,
 };
 use wippy_host::{GuestLog, Stream};
 use wippy_kernel::{ProcessContext, Role};
-use wippy_model::{Error, Result};
+use wippy_model::{Limits, Result};
 
+use crate::files::{self, Files};
 use crate::limiter::Limiter;
 use crate::stdio::{Input, Output};
 use crate::unit::{Config, EnvValues};
@@ -26,6 +27,7 @@ pub(crate) struct Guest {
     pub(crate) process: ProcessContext,
     pub(crate) limiter: Limiter,
     pub(crate) role: Role,
+    pub(crate) files: Files,
     config: Arc<Config>,
     /// The arguments of a command, as text; empty for any other method.
     arguments: Vec<String>,
@@ -35,8 +37,21 @@ pub(crate) struct Guest {
     wasi: Option<Box<WasiCtx>>,
     wasi1: Option<Box<WasiP1Ctx>>,
     table: ResourceTable,
+    /// Directories that have been handed over.
+    mounts: usize,
     http: WasiHttpCtx,
     hooks: HttpHooks,
+}
+
+/// What one handle costs the host, roughly, with what small thing stands behind it.
+const HANDLE_BYTES: u64 = 256;
+/// What every guest may have: its streams, mounts and pollables.
+const HANDLES_MIN: u64 = 256;
+
+/// How many handles of resources a guest may hold: its `host_buffer_bytes` of them.
+pub(crate) fn handles_max(limits: &Limits) -> usize {
+    usize::try_from((limits.host_buffer_bytes / HANDLE_BYTES).max(HANDLES_MIN))
+        .unwrap_or(usize::MAX)
 }
 
 /// Lets a request out only where `wasi:http` is granted.
@@ -52,9 +67,12 @@ impl Guest {
         role: Role,
         env: EnvValues,
     ) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(handles_max(&config.limits));
         Self {
             role,
             limiter: Limiter::new(&config.limits, process.clone()),
+            files: Files::new(&config.limits),
             process,
             hooks: HttpHooks { granted: config.grants.http },
             config,
@@ -62,35 +80,23 @@ impl Guest {
             env,
             wasi: None,
             wasi1: None,
-            table: ResourceTable::new(),
+            table,
+            mounts: 0,
             http: WasiHttpCtx::new(),
         }
     }
 
-    /// Hands the mounts over, where there are any. Their directories are open since the
-    /// entry was loaded, so this fails only where handles run out.
+    /// Hands the mounts over, where there are any.
     pub(crate) fn open_mounts(&mut self, component: bool) -> Result<()> {
         if self.config.mounts.is_empty() {
             return Ok(());
         }
         let mut builder = self.builder();
-        for mount in &self.config.mounts {
-            let perms = if mount.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
-            builder.preopened_dir(mount.volume.handle_path(), &mount.guest, perms).map_err(
-                |error| {
-                    Error::not_found(format!(
-                        "{}: cannot mount {} at {}: {error:#}",
-                        self.config.id,
-                        mount.volume.directory().display(),
-                        mount.guest
-                    ))
-                },
-            )?;
-        }
+        self.mounts = files::preopen(&self.config, &mut builder)?;
         if component {
             self.wasi = Some(Box::new(builder.build()));
         } else {
-            self.wasi1 = Some(Box::new(builder.build_p1()));
+            self.wasi1 = Some(self.bounded1(builder));
         }
         Ok(())
     }
@@ -106,17 +112,43 @@ impl Guest {
     }
 
     /// The limits of its entry.
-    pub(crate) fn limits(&self) -> &wippy_model::Limits {
+    pub(crate) fn limits(&self) -> &Limits {
         &self.config.limits
+    }
+
+    /// What the host may hold for it at once.
+    pub(crate) fn held_bytes_max(&self) -> usize {
+        usize::try_from(self.limits().host_buffer_bytes).unwrap_or(usize::MAX)
     }
 
     /// The preview1 context of a core module.
     pub(crate) fn wasi1(&mut self) -> &mut WasiP1Ctx {
         if self.wasi1.is_none() {
-            self.wasi1 = Some(Box::new(self.builder().build_p1()));
+            self.wasi1 = Some(self.bounded1(self.builder()));
         }
         // Set right above: the closure never runs.
         self.wasi1.get_or_insert_with(|| Box::new(WasiCtxBuilder::new().build_p1()))
+    }
+
+    fn bounded1(&self, mut builder: WasiCtxBuilder) -> Box<WasiP1Ctx> {
+        let mut context = Box::new(builder.build_p1());
+        context.ctx().table.set_max_capacity(handles_max(self.limits()));
+        context
+    }
+
+    /// Whether preview1 may open one more file.
+    pub(crate) fn has_room1(&mut self) -> bool {
+        let mounts = self.mounts;
+        self.wasi1();
+        match &mut self.wasi1 {
+            Some(context) => self.files.has_room1(context.ctx().table, mounts),
+            None => false,
+        }
+    }
+
+    /// How many bytes a further listing of a folder may have.
+    pub(crate) fn listing_room(&mut self) -> u64 {
+        self.files.listing_room(&self.table)
     }
 
     fn builder(&self) -> WasiCtxBuilder {
@@ -128,8 +160,13 @@ impl Guest {
                 builder.env(&variable.name, value);
             }
         }
+        builder.max_random_size(config.limits.host_buffer_bytes);
         if let Some(cwd) = &config.cwd {
             builder.initial_cwd(cwd);
+            // For guests that cannot ask: preview1 has no other way.
+            if !config.env.iter().any(|variable| variable.name == "PWD") {
+                builder.env("PWD", cwd);
+            }
         }
         if self.process.host().terminal {
             let terminal = &config.terminal;

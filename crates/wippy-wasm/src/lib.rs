@@ -7,12 +7,13 @@
 //! (`process`), where it ends in exactly one exit (`trap`).
 //!
 //! What a guest may do is settled in `interfaces` and `link` (what is there) and `guest`
-//! (what its entry grants). What it may use is settled in `limiter`.
+//! (what its entry grants). What it may use is settled in `limiter` and `files`.
 
 mod binary;
 mod cache;
 mod encode;
 mod engine;
+mod files;
 mod funcs;
 mod guest;
 mod inspect;

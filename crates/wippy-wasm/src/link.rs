@@ -7,6 +7,7 @@ use wasmtime::{Engine, ExternType, Module};
 use wippy_model::EntryId;
 
 use crate::engine::Class;
+use crate::files;
 use crate::funcs;
 use crate::guest::Guest;
 use crate::interfaces::{self, PREVIEW1};
@@ -29,10 +30,12 @@ pub(crate) struct Ungranted {
 pub(crate) fn components(engine: &Engine, class: Class) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    files::shadow(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     funcs::add_to_linker(&mut linker)?;
     if class == Class::Concurrent {
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        files::shadow_concurrent(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     }
     Ok(linker)
@@ -48,6 +51,7 @@ pub(crate) fn modules(engine: &Engine) -> wasmtime::Result<wasmtime::Linker<Gues
         Err(wasmtime_wasi::I32Exit(code).into())
     })?;
     linker.allow_shadowing(false);
+    files::shadow_preview1(&mut linker)?;
     Ok(linker)
 }
 

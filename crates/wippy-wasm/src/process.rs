@@ -9,7 +9,7 @@ use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline, Val};
 use wippy_kernel::{Process, ProcessContext, Role};
 use wippy_model::{Error, Exit, Kind, Value};
 
-use crate::guest::Guest;
+use crate::guest::{self, Guest};
 use crate::trap::{self, Terminated};
 use crate::unit::{EnvValues, Ready, ReadyCode, Target, WasmUnit};
 use crate::value::{Prepared, Returned};
@@ -124,7 +124,14 @@ async fn call_method(
 /// A store that is limited and preempted: at each epoch a guest that has used up its
 /// slice gives its worker back, and one that shall end is ended.
 fn store(ready: &Ready, guest: Guest) -> Store<Guest> {
+    let (handles_max, held_max) = (guest::handles_max(guest.limits()), guest.held_bytes_max());
     let mut store = Store::new(&ready.engine.engine, guest);
+    // What one call brings from the guest, and what the guest holds handles of.
+    store.set_hostcall_fuel(held_max);
+    store.set_max_component_handles(handles_max);
+    if let Some(table) = store.concurrent_resource_table() {
+        table.set_max_capacity(handles_max);
+    }
     store.limiter(|guest| &mut guest.limiter);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| {

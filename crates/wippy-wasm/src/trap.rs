@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 use wippy_model::{Error, Exit, Kind, Limit, Stack, StackTrace, Value};
@@ -41,6 +42,8 @@ pub(crate) fn exit(error: wasmtime::Error, guest: &Guest, binary: &Arc<Binary>) 
     }
     let trap = error.downcast_ref::<Trap>().copied();
     let limit = match trap {
+        None if is_too_much(&error) => Some(Limit::HostBuffer),
+        None if is_too_many_instances(&error) => Some(Limit::Instances),
         Some(Trap::StackOverflow) => Some(Limit::Stack),
         // Where an allocation that failed ends: in the instantiation, or in an abort.
         None | Some(Trap::UnreachableCodeReached) => guest.limiter.refused,
@@ -58,6 +61,24 @@ pub(crate) fn exit(error: wasmtime::Error, guest: &Guest, binary: &Arc<Binary>) 
     Exit::Trap(Error::internal(message).with_stack(stack(error, binary)))
 }
 
+/// Whether a guest made the host hold more than it may. Of the four, wasmtime has a type for
+/// one alone; the others are told by their texts, which tests pin.
+fn is_too_much(error: &wasmtime::Error) -> bool {
+    if let Some(error) = error.downcast_ref::<ResourceTableError>() {
+        return matches!(error, ResourceTableError::Full);
+    }
+    let text = error.root_cause().to_string();
+    text.starts_with("too much data is being copied between the host and the guest")
+        || text.ends_with("store handle limit exceeded")
+        || text.starts_with("requested len") && text.contains("exceeds limit")
+}
+
+/// Whether an instantiation met `instances`; that has no type either.
+fn is_too_many_instances(error: &wasmtime::Error) -> bool {
+    let text = error.root_cause().to_string();
+    text.starts_with("resource limit exceeded: ") && text.contains("count too high")
+}
+
 fn limit_message(limit: Limit, error: &wasmtime::Error, guest: &Guest) -> String {
     let limits = guest.limits();
     match limit {
@@ -72,6 +93,15 @@ fn limit_message(limit: Limit, error: &wasmtime::Error, guest: &Guest) -> String
         Limit::Table => format!(
             "out of table elements: it may use {} (limits.table_elements)",
             limits.table_elements
+        ),
+        Limit::HostBuffer => format!(
+            "it makes the host hold more than {} bytes (limits.host_buffer_bytes): {}",
+            limits.host_buffer_bytes,
+            error.root_cause()
+        ),
+        Limit::Instances => format!(
+            "it has more than {} instances, memories or tables (limits.instances)",
+            limits.instances
         ),
         other => format!("{}: {}", other.field(), error.root_cause()),
     }

@@ -6,9 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wippy_kernel::SpawnRequest;
 use wippy_lua::{LuaSpec, LuaUnit};
-use wippy_model::{
-    Context, ContextBody, Error, Exit, Kind, Limit, Limits, Value,
-};
+use wippy_model::{Context, ContextBody, Error, Exit, Kind, Limit, Limits, Value};
 
 use crate::support::{Native, Node, id, list, spec, text, virtual_time};
 

@@ -213,19 +213,27 @@ fn callbacks_may_wait() {
     let sleep = "local sleep = require('time').sleep ";
     check(&[
         (
-            &format!("{sleep} return (('a b c'):gsub('%a', function(x) sleep('1ms') return x .. x end))"),
+            &format!(
+                "{sleep} return (('a b c'):gsub('%a', function(x) sleep('1ms') return x .. x end))"
+            ),
             text("aa bb cc"),
         ),
         (
-            &format!("{sleep} return (('a b'):gsub('%a', setmetatable({{}}, {{ __index = function(_, x) sleep('1ms') return x .. x end }})))"),
+            &format!(
+                "{sleep} return (('a b'):gsub('%a', setmetatable({{}}, {{ __index = function(_, x) sleep('1ms') return x .. x end }})))"
+            ),
             text("aa bb"),
         ),
         (
-            &format!("{sleep} return (('a b'):gsub('^%a', function(x) sleep('1ms') return 'x' end))"),
+            &format!(
+                "{sleep} return (('a b'):gsub('^%a', function(x) sleep('1ms') return 'x' end))"
+            ),
             text("x b"),
         ),
         (
-            &format!("{sleep} local s = '' for x in ('a b'):gmatch('%a') do sleep('1ms') s = s .. x end return s"),
+            &format!(
+                "{sleep} local s = '' for x in ('a b'):gmatch('%a') do sleep('1ms') s = s .. x end return s"
+            ),
             text("ab"),
         ),
         (

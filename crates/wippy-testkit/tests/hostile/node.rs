@@ -95,7 +95,8 @@ impl Node {
         let folder = guests::workspace().join("guests/built");
         let volume = Arc::new(Volume::open(&folder, false, None).unwrap());
         let own = Arc::new(Volume::open(self.folder.path(), false, None).unwrap());
-        let mount = Mount { volume: own, guest: "/own".into(), read_only: false };
+        let mount =
+            Mount { id: id("test:own"), volume: own, guest: "/own".into(), read_only: false };
         let spec = WasmSpec {
             id: id(name),
             source: BinarySource::File { volume, path: format!("/{guest}.wasm") },

@@ -9,3 +9,4 @@ mod links;
 mod load;
 mod node;
 mod values;
+mod wasi;

@@ -1,0 +1,181 @@
+//! The functions of `wasi:filesystem/types` that the host counts, for components.
+
+use std::sync::Arc;
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Accessor, Linker, Resource};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystem, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    DescriptorFlags, ErrorCode, Filesize, HostDescriptor, OpenFlags, PathFlags,
+};
+use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult, ReaddirIterator};
+use wasmtime_wasi::p3::bindings::filesystem::types as p3;
+
+use crate::files::LISTED_BYTES;
+use crate::guest::Guest;
+
+/// The instances as wasmtime-wasi names them; other versions are found through them.
+const TYPES: &str = "wasi:filesystem/types@0.2.12";
+const TYPES_0_3: &str = "wasi:filesystem/types@0.3.0";
+
+/// What a guest is told that has as many files open as it may. Neither version has a code
+/// for it; `insufficient-memory` would blame the guest's own.
+const TOO_MANY: ErrorCode = ErrorCode::Quota;
+
+type Answer<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
+
+/// Puts the counting functions before wasmtime-wasi's.
+pub(crate) fn shadow(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    let mut types = linker.instance(TYPES)?;
+    types.func_wrap_async("[method]descriptor.open-at", |store, params| {
+        Box::new(open_at(store, params))
+    })?;
+    types.func_wrap_async("[method]descriptor.read-directory", |store, params| {
+        Box::new(read_directory(store, params))
+    })?;
+    types.func_wrap("[method]descriptor.read-via-stream", read_via_stream)?;
+    types.func_wrap("[method]descriptor.write-via-stream", write_via_stream)?;
+    types.func_wrap("[method]descriptor.append-via-stream", append_via_stream)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// The same for WASI 0.3, whose listings and streams hold one piece at a time.
+pub(crate) fn shadow_concurrent(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    linker
+        .instance(TYPES_0_3)?
+        .func_wrap_concurrent("[method]descriptor.open-at", |accessor, params| {
+            Box::pin(open_at_concurrent(accessor, params))
+        })?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+async fn open_at(
+    mut store: StoreContextMut<'_, Guest>,
+    (dir, at, path, open, flags): (
+        Resource<Descriptor>,
+        PathFlags,
+        String,
+        OpenFlags,
+        DescriptorFlags,
+    ),
+) -> Answer<Resource<Descriptor>> {
+    let guest = store.data_mut();
+    let Some(place) = guest.files.reserve() else { return Ok((Err(TOO_MANY),)) };
+    let opened = guest.filesystem().open_at(dir, at, path, open, flags).await;
+    if let Ok(descriptor) = &opened {
+        let view = guest.filesystem();
+        let descriptor = view.table.get(descriptor)?.clone();
+        guest.files.opened(&place, &descriptor);
+    }
+    answer(opened)
+}
+
+async fn open_at_concurrent(
+    accessor: &Accessor<Guest>,
+    (dir, at, path, open, flags): (
+        Resource<Descriptor>,
+        p3::PathFlags,
+        String,
+        p3::OpenFlags,
+        p3::DescriptorFlags,
+    ),
+) -> wasmtime::Result<(Result<Resource<Descriptor>, p3::ErrorCode>,)> {
+    let Some(place) = accessor.with(|mut store| store.data_mut().files.reserve()) else {
+        return Ok((Err(p3::ErrorCode::Quota),));
+    };
+    let files = accessor.with_getter::<WasiFilesystem>(Guest::filesystem);
+    let opened = p3::HostDescriptorWithStore::open_at(&files, dir, at, path, open, flags).await;
+    match opened {
+        Ok(descriptor) => accessor.with(|mut store| {
+            let guest = store.data_mut();
+            let opened = guest.filesystem().table.get(&descriptor)?.clone();
+            guest.files.opened(&place, &opened);
+            Ok((Ok(descriptor),))
+        }),
+        Err(error) => Ok((Err(error.downcast()?),)),
+    }
+}
+
+/// wasmtime-wasi reads a folder whole. So its names are measured first; what is added in
+/// between is a guest's own doing and bounded by how fast it can.
+async fn read_directory(
+    mut store: StoreContextMut<'_, Guest>,
+    (dir,): (Resource<Descriptor>,),
+) -> Answer<Resource<ReaddirIterator>> {
+    let guest = store.data_mut();
+    let view = guest.filesystem();
+    let mut bytes = 0;
+    if let Descriptor::Dir(dir) = view.table.get(&dir)? {
+        let dir = dir.dir.clone();
+        let room = guest.listing_room();
+        let measured = tokio::task::spawn_blocking(move || measure(&dir, room)).await;
+        bytes = measured.unwrap_or(u64::MAX);
+        if bytes > room {
+            return Ok((Err(ErrorCode::InsufficientMemory),));
+        }
+    }
+    let listing = guest.filesystem().read_directory(dir).await;
+    if let Ok(listing) = &listing {
+        guest.files.listed(listing.rep(), bytes);
+    }
+    answer(listing)
+}
+
+/// What a listing of a folder would hold, or something above `enough`. A folder that cannot
+/// be read holds nothing: reading it gives the error.
+fn measure(dir: &Arc<std::fs::File>, enough: u64) -> u64 {
+    let mut bytes: u64 = 0;
+    for entry in rustix::fs::Dir::read_from(dir).into_iter().flatten() {
+        let Ok(entry) = entry else { break };
+        bytes = bytes.saturating_add(LISTED_BYTES + entry.file_name().count_bytes() as u64);
+        if bytes > enough {
+            break;
+        }
+    }
+    bytes
+}
+
+fn read_via_stream(
+    mut store: StoreContextMut<'_, Guest>,
+    (file, offset): (Resource<Descriptor>, Filesize),
+) -> Answer<Resource<DynInputStream>> {
+    let guest = store.data_mut();
+    if !guest.files.has_room_for_a_stream() {
+        return Ok((Err(TOO_MANY),));
+    }
+    answer(guest.filesystem().read_via_stream(file, offset))
+}
+
+fn write_via_stream(
+    mut store: StoreContextMut<'_, Guest>,
+    (file, offset): (Resource<Descriptor>, Filesize),
+) -> Answer<Resource<DynOutputStream>> {
+    let guest = store.data_mut();
+    if !guest.files.has_room_for_a_stream() {
+        return Ok((Err(TOO_MANY),));
+    }
+    answer(guest.filesystem().write_via_stream(file, offset))
+}
+
+fn append_via_stream(
+    mut store: StoreContextMut<'_, Guest>,
+    (file,): (Resource<Descriptor>,),
+) -> Answer<Resource<DynOutputStream>> {
+    let guest = store.data_mut();
+    if !guest.files.has_room_for_a_stream() {
+        return Ok((Err(TOO_MANY),));
+    }
+    answer(guest.filesystem().append_via_stream(file))
+}
+
+/// An error code is the guest's, anything else ends it.
+fn answer<T>(result: FsResult<T>) -> Answer<T> {
+    match result {
+        Ok(value) => Ok((Ok(value),)),
+        Err(error) => Ok((Err(FsError::downcast(error)?),)),
+    }
+}
