@@ -16,6 +16,13 @@ use crate::link::Ungranted;
 #[error("terminated")]
 pub(crate) struct Terminated;
 
+/// A guest of WASI 0.3 has more tasks, streams and futures than the host keeps for it.
+#[derive(Debug, thiserror::Error)]
+#[error("more than {max} tasks, streams and futures at once")]
+pub(crate) struct TooManyTasks {
+    pub(crate) max: u64,
+}
+
 /// A guest's backtrace, unread.
 struct Backtrace {
     error: wasmtime::Error,
@@ -41,6 +48,7 @@ pub(crate) fn exit(error: wasmtime::Error, guest: &Guest, binary: &Arc<Binary>) 
     }
     let trap = error.downcast_ref::<Trap>().copied();
     let limit = match trap {
+        None if error.is::<TooManyTasks>() => Some(Limit::HostBuffer),
         Some(Trap::StackOverflow) => Some(Limit::Stack),
         // Where an allocation that failed ends: in the instantiation, or in an abort.
         None | Some(Trap::UnreachableCodeReached) => guest.limiter.refused,
@@ -73,6 +81,7 @@ fn limit_message(limit: Limit, error: &wasmtime::Error, guest: &Guest) -> String
             "out of table elements: it may use {} (limits.table_elements)",
             limits.table_elements
         ),
+        Limit::HostBuffer => format!("{} (limits.host_buffer_bytes)", error.root_cause()),
         other => format!("{}: {}", other.field(), error.root_cause()),
     }
 }
