@@ -68,7 +68,10 @@ impl Node {
         change(&mut host);
         kernel.add_host(host);
         kernel.add_host(HostSpec::terminal(id(TERMINAL)));
-        let runtime = Arc::new(WasmRuntime::new(WasmOptions::new(Arc::new(terminal))));
+        let mut options = WasmOptions::new(Arc::new(terminal));
+        // Compiling is most of what these tests do.
+        options.cache_dir = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
+        let runtime = Arc::new(WasmRuntime::new(options));
         Self { kernel, runtime, stdout, stderr }
     }
 
