@@ -26,6 +26,8 @@ sysroot=$cache/sysroot
 # Every guest with how it is built; the functions of these names are below.
 recipes='
 args-many       rust_plain_component
+async-command   rust_plain_component
+async-functions rust_plain_component
 bench-small     wat
 call-c          c_component
 call-rust       rust_plain_component

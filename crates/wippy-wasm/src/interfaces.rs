@@ -39,6 +39,34 @@ const WASI_0_2: [&str; 30] = [
     "wasi:sockets/types",
 ];
 
+/// The interfaces of WASI 0.3 that are linked, at any 0.3 version. What is marked unstable
+/// there (`wasi:clocks/timezone`) and drafts (`@0.3.0-rc-…`) are not.
+const WASI_0_3: [&str; 23] = [
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:cli/types",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/system-clock",
+    "wasi:clocks/types",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:http/client",
+    "wasi:http/types",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+    "wasi:sockets/ip-name-lookup",
+    "wasi:sockets/types",
+];
+
 /// What an entry says to use an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
@@ -61,7 +89,10 @@ pub(crate) fn is_linked(import: &str) -> bool {
         // A version that is compatible with the linked one is found by the linker itself;
         // a definition of the exact name would hide it.
         Some((interface, version)) if version.starts_with("0.2.") => WASI_0_2.contains(&interface),
-        _ => import == funcs::INTERFACE || is_wasi_0_3(import),
+        Some((interface, version)) if version.starts_with("0.3.") => {
+            WASI_0_3.contains(&interface) && !version.contains('-')
+        }
+        _ => import == funcs::INTERFACE,
     }
 }
 

@@ -1,4 +1,9 @@
 //! Step … Step: one guest from its instance to its end, on the process's own task.
+//!
+//! A guest of WASI 0.3 may go on after its method has returned: it has ended when its last
+//! task has. Whatever ends a guest from outside (a signal, a deadline) drops this future,
+//! and the store with it; no timer runs inside wasmtime's event loop, which would not reach
+//! it while the guest holds the store.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -9,10 +14,14 @@ use wasmtime::{PoolConcurrencyLimitError, Store, UpdateDeadline, Val};
 use wippy_kernel::{Process, ProcessContext, Role};
 use wippy_model::{Error, Exit, Kind, Value};
 
+use crate::engine::Class;
 use crate::guest::{self, Guest};
-use crate::trap::{self, Terminated};
+use crate::trap::{self, Terminated, TooManyTasks};
 use crate::unit::{EnvValues, Ready, ReadyCode, Target, WasmUnit};
 use crate::value::{Prepared, Returned};
+
+/// What the host keeps for one task, subtask, stream or future of WASI 0.3, at the least.
+const TASK_BYTES: u64 = 512;
 
 /// An admitted process with its arguments lowered.
 pub(crate) struct WasmProcess {
@@ -55,7 +64,7 @@ impl WasmProcess {
         if let Err(error) = guest.open_mounts(component) {
             return Exit::Config(error);
         }
-        let mut store = store(&ready, guest);
+        let mut store = store(&unit, &ready, guest);
         let instance = match instantiate(&ready, &mut store).await {
             Err(error) if error.is::<PoolConcurrencyLimitError>() => {
                 return Box::pin(overflow(unit, store, call)).await;
@@ -63,7 +72,7 @@ impl WasmProcess {
             instance => instance,
         };
         let ended = match instance {
-            Ok(instance) => call_method(&unit, &mut store, &ready.code, instance, call).await,
+            Ok(instance) => call_method(&unit, &mut store, &ready, instance, call).await,
             Err(error) => Err(error),
         };
         ended.unwrap_or_else(|error| trap::exit(error, store.data(), &unit.binary))
@@ -78,9 +87,9 @@ async fn overflow(unit: Arc<WasmUnit>, store: Store<Guest>, call: Call) -> Exit 
         Ok(ready) => ready,
         Err(error) => return Exit::Config(error),
     };
-    let mut store = self::store(&ready, guest);
+    let mut store = self::store(&unit, &ready, guest);
     let ended = match instantiate(&ready, &mut store).await {
-        Ok(instance) => call_method(&unit, &mut store, &ready.code, instance, call).await,
+        Ok(instance) => call_method(&unit, &mut store, &ready, instance, call).await,
         Err(error) => Err(error),
     };
     ended.unwrap_or_else(|error| trap::exit(error, store.data(), &unit.binary))
@@ -104,16 +113,22 @@ async fn instantiate(ready: &Ready, store: &mut Store<Guest>) -> wasmtime::Resul
 async fn call_method(
     unit: &WasmUnit,
     store: &mut Store<Guest>,
-    code: &ReadyCode,
+    ready: &Ready,
     instance: Instance,
     call: Call,
 ) -> wasmtime::Result<Exit> {
-    match (instance, code, call) {
+    match (instance, &ready.code, call) {
         (
             Instance::Component(instance),
             ReadyCode::Component { export, .. },
             Call::Component(args),
-        ) => call_component(unit, store, instance, export, args).await,
+        ) => {
+            let exit = call_component(unit, store, instance, export, args).await?;
+            if unit.binary.class == Class::Concurrent {
+                finish(store).await?;
+            }
+            Ok(exit)
+        }
         (Instance::Module(instance), _, Call::Core(args)) => {
             call_module(unit, store, instance, &args).await
         }
@@ -122,9 +137,12 @@ async fn call_method(
 }
 
 /// A store that is limited and preempted: at each epoch a guest that has used up its
-/// slice gives its worker back, and one that shall end is ended.
-fn store(ready: &Ready, guest: Guest) -> Store<Guest> {
+/// slice gives its worker back, and one that shall end is ended. wasmtime keeps count of
+/// tasks and streams and sets no limit, so that is looked at then, too.
+fn store(unit: &WasmUnit, ready: &Ready, guest: Guest) -> Store<Guest> {
     let (handles_max, held_max) = (guest::handles_max(guest.limits()), guest.held_bytes_max());
+    let tasks_max = (unit.binary.class == Class::Concurrent)
+        .then(|| guest.limits().host_buffer_bytes.div_ceil(TASK_BYTES));
     let mut store = Store::new(&ready.engine.engine, guest);
     // What one call brings from the guest, and what the guest holds handles of.
     store.set_hostcall_fuel(held_max);
@@ -134,7 +152,12 @@ fn store(ready: &Ready, guest: Guest) -> Store<Guest> {
     }
     store.limiter(|guest| &mut guest.limiter);
     store.set_epoch_deadline(1);
-    store.epoch_deadline_callback(|store| {
+    store.epoch_deadline_callback(move |mut store| {
+        if let Some(max) = tasks_max
+            && store.concurrent_state_table_size() as u64 > max
+        {
+            return Err(TooManyTasks { max }.into());
+        }
         let process = &store.data().process;
         if process.must_end() {
             Err(Terminated.into())
@@ -179,6 +202,15 @@ async fn call_component(
             Err(wasmtime::Error::msg("a component became a module"))
         }
     }
+}
+
+/// Runs what tasks of WASI 0.3 have left to do after the method returned.
+async fn finish(store: &mut Store<Guest>) -> wasmtime::Result<()> {
+    store
+        .run_concurrent(async |tasks| {
+            poll_fn(|poller| tasks.poll_no_interesting_tasks(poller)).await;
+        })
+        .await
 }
 
 async fn call_module(

@@ -17,6 +17,13 @@ use crate::link::Ungranted;
 #[error("terminated")]
 pub(crate) struct Terminated;
 
+/// A guest of WASI 0.3 has more tasks, streams and futures than the host keeps for it.
+#[derive(Debug, thiserror::Error)]
+#[error("more than {max} tasks, streams and futures at once")]
+pub(crate) struct TooManyTasks {
+    pub(crate) max: u64,
+}
+
 /// A guest's backtrace, unread.
 struct Backtrace {
     error: wasmtime::Error,
@@ -44,6 +51,7 @@ pub(crate) fn exit(error: wasmtime::Error, guest: &Guest, binary: &Arc<Binary>) 
     let limit = match trap {
         None if is_too_much(&error) => Some(Limit::HostBuffer),
         None if is_too_many_instances(&error) => Some(Limit::Instances),
+        None if error.is::<TooManyTasks>() => Some(Limit::HostBuffer),
         Some(Trap::StackOverflow) => Some(Limit::Stack),
         // Where an allocation that failed ends: in the instantiation, or in an abort.
         None | Some(Trap::UnreachableCodeReached) => guest.limiter.refused,

@@ -10,3 +10,4 @@ mod load;
 mod node;
 mod values;
 mod wasi;
+mod wasi_0_3;

@@ -1,9 +1,10 @@
 //! A node with one process host and one terminal host, and the built guests.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wippy_host::{Captured, Terminal, Volume};
+use wippy_host::{Captured, Storage, Terminal, Variable, Variables, Volume};
 use wippy_kernel::{HostSpec, Kernel, KernelOptions, Scheduler, SpawnRequest, Unit};
 use wippy_model::{EntryId, Exit, Limits, Result, Value};
 use wippy_wasm::{BinarySource, Grants, WasmOptions, WasmRuntime, WasmSpec};
@@ -18,6 +19,10 @@ pub(crate) struct Node {
 
 pub(crate) const PROCESSES: &str = "test:processes";
 pub(crate) const TERMINAL: &str = "test:terminal";
+
+/// The variables of a node, each an entry `test:NAME`.
+pub(crate) const VARIABLES: [(&str, &str); 5] =
+    [("ONE", "1"), ("EMPTY", ""), ("TWO", "a=b c"), ("PWD", "/own"), ("NAME", "Ada")];
 
 pub(crate) fn id(text: &str) -> EntryId {
     EntryId::parse(text).unwrap()
@@ -68,7 +73,19 @@ impl Node {
         change(&mut host);
         kernel.add_host(host);
         kernel.add_host(HostSpec::terminal(id(TERMINAL)));
-        let runtime = Arc::new(WasmRuntime::new(WasmOptions::new(Arc::new(terminal))));
+        let mut options = WasmOptions::new(Arc::new(terminal));
+        let mut variables = Variables::default();
+        for (name, value) in VARIABLES {
+            let (name, storage) = (name.to_owned(), id("test:none"));
+            let default = Some(value.into());
+            let variable = Variable { name: name.clone(), storage, default, readonly: true };
+            variables.add(id(&format!("test:{name}")), variable);
+        }
+        variables.add_storage(id("test:none"), Storage::Memory(HashMap::new()));
+        options.variables = Arc::new(variables);
+        // Compiling is most of what these tests do.
+        options.cache_dir = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
+        let runtime = Arc::new(WasmRuntime::new(options));
         Self { kernel, runtime, stdout, stderr }
     }
 

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use wippy_testkit::guests;
 
-use crate::{HOSTS, command, dir, with_command};
+use crate::{HOSTS, LUA_MAIN, command, dir, with_command};
 
 /// A project whose one binary holds these bytes, correctly pinned.
 fn with_bytes(bytes: &[u8]) -> wippy_testkit::Dir {
@@ -128,4 +128,49 @@ fn an_import_that_nobody_has() {
     let loud = dir.wippy(["run", "-o", "app:ungranted:method=loud", "ungranted"]).exits(1);
     assert!(loud.stderr.starts_with("error: "), "{loud}");
     assert_snapshot!(dir.wippy(["check"]).succeeds());
+}
+
+#[test]
+fn wasi_0_3() {
+    let dir = dir();
+    dir.guest("async-command", "x.wasm").guest("async-functions", "f.wasm");
+    dir.write("data/file", "content\n");
+    let run = ["run", "--env", "NAME=Ada", "x.wasm", "--one", "two"];
+    dir.wippy(run).succeeds().prints("--one\ntwo\nNAME=Ada\n").quietly();
+    dir.wippy(["run", "x.wasm", "stdin"]).stdin("piped\n").succeeds().prints("piped\n");
+    dir.wippy(["run", "x.wasm", "exit", "42"]).exits(42).prints("leaving\n");
+    let failed = dir.wippy(["run", "x.wasm", "fail"]).exits(1);
+    assert!(failed.stderr.starts_with("as asked\n"), "{failed}");
+    let read = ["run", "--mount", "data::/data:ro", "x.wasm", "read", "file"];
+    dir.wippy(read).succeeds().prints("content\n");
+
+    let add = ["run", "--method", "sleep-then-add", "f.wasm", "6", "7", "5"];
+    dir.wippy(add).succeeds().prints("13\n").quietly();
+    let sleep = ["run", "--method", "sleep-for-ever", "--limit", "execution=50ms", "f.wasm"];
+    dir.wippy(sleep).exits(1).mentions("did not end within 50 ms");
+    assert_snapshot!("wasi_0_3_inspect", dir.wippy(["inspect", "f.wasm"]).succeeds());
+    assert_snapshot!("wasi_0_3_imports", dir.wippy(["inspect", "x.wasm"]).succeeds());
+}
+
+#[test]
+fn wasi_0_3_in_a_project() {
+    let dir = dir();
+    dir.write(
+        "src/main.lua",
+        "return { main = function()
+            local process = require('process')
+            assert(process.spawn_monitored('app:async-command', 'app:processes', 'stderr', 'noise'))
+            process.receive()
+            return 'done'
+        end }
+",
+    );
+    dir.entries(&format!("{HOSTS}{}{LUA_MAIN}", command("async-command", "run")));
+    dir.wippy(["check"]).succeeds().quietly();
+    dir.wippy(["run", "async-command", "a"]).succeeds().prints("a\n").quietly();
+    // On a process host the log has what it writes.
+    let logged = dir.wippy(["run", "main"]).succeeds().prints("done\n").mentions("noise");
+    assert!(logged.stderr.contains("app:async-command"), "{logged}");
+    dir.entries(&format!("{HOSTS}{}", command("async-functions", "collect")));
+    assert_snapshot!("wasi_0_3_stream", dir.wippy(["check"]).exits(2));
 }

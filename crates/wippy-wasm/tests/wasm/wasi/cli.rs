@@ -4,10 +4,11 @@ use wippy_model::{Exit, Value};
 use wippy_wasm::EnvVar;
 
 use super::{Lab, texts};
-use crate::node::{Node, TERMINAL, spec};
+use crate::node::{Node, TERMINAL, id, spec};
 
-fn variable(name: &str, value: &str) -> EnvVar {
-    EnvVar { name: name.to_owned(), id: None, value: Some(value.to_owned()), required: false }
+/// A variable of the node.
+fn variable(name: &str) -> EnvVar {
+    EnvVar { name: name.to_owned(), id: id(&format!("test:{name}")), required: false }
 }
 
 #[tokio::test]
@@ -35,10 +36,10 @@ async fn the_environment_is_the_entrys_alone() {
     let lab = Lab::new();
     let mut spec = lab.spec("wasi-rust");
     assert_eq!(lab.run_bare(spec.clone(), &["env", "cwd"]).await, ["", "!none"]);
-    spec.env = vec![variable("ONE", "1"), variable("EMPTY", ""), variable("TWO", "a=b c")];
+    spec.env = vec![variable("ONE"), variable("EMPTY"), variable("TWO")];
     assert_eq!(lab.run_bare(spec, &["env"]).await, ["ONE=1|EMPTY=|TWO=a=b c"]);
     let mut spec = lab.spec("posix-c");
-    spec.env = vec![variable("ONE", "1")];
+    spec.env = vec![variable("ONE")];
     let (_, lines) = lab.command(spec, &["env ONE", "env PATH"]).await;
     assert_eq!(lines, ["1", "none"]);
 }
@@ -49,7 +50,7 @@ async fn the_working_directory_is_told() {
     let mut spec = lab.spec("wasi-rust");
     spec.cwd = Some("/app".to_owned());
     assert_eq!(lab.run_bare(spec.clone(), &["cwd", "env"]).await, ["/app", "PWD=/app"]);
-    spec.env = vec![variable("PWD", "/own")];
+    spec.env = vec![variable("PWD")];
     assert_eq!(lab.run_bare(spec, &["cwd", "env"]).await, ["/app", "PWD=/own"]);
     // Preview1 cannot ask; the variable is what it has.
     let mut spec = lab.spec("posix-c");

@@ -19,7 +19,7 @@ use wippy_host::Volume;
 use wippy_model::{Exit, Value};
 use wippy_wasm::{Mount, WasmSpec};
 
-use crate::node::{Node, TERMINAL, spec};
+use crate::node::{Node, TERMINAL, id, spec};
 
 /// A node, and a folder whose `data` is mounted at `/data`. Beside it, out of reach, stands
 /// the file `secret`.
@@ -146,6 +146,7 @@ pub(crate) fn texts(texts: &[&str]) -> Value {
 /// A mount that may be written.
 pub(crate) fn mount(directory: &Path, guest: &str) -> Mount {
     Mount {
+        id: id("test:volume"),
         volume: Arc::new(Volume::open(directory, false, None).unwrap()),
         guest: guest.to_owned(),
         read_only: false,
