@@ -258,8 +258,8 @@ async fn subtasks_count_as_what_the_host_holds() {
     let Exit::Limit(Limit::HostBuffer, error) = exit else { panic!("{exit:?}") };
     assert_eq!(
         error.message(),
-        "test:async-functions: more than 2048 tasks, streams and futures at once \
-         (limits.host_buffer_bytes)"
+        "test:async-functions: it makes the host hold more than 1048576 bytes \
+         (limits.host_buffer_bytes): more than 2048 tasks, streams and futures at once"
     );
     assert_eq!(error.kind(), Kind::ResourceExhausted);
     let exit = node.run(many, ints([1_000, 1])).await.unwrap();
