@@ -5,15 +5,23 @@
 //! - [`GuestLog`]: what the others write to stdout and stderr, line by line, to the log.
 //! - [`Volume`]: a directory that no path leaves.
 //! - [`Variables`]: the environment that entries hand to guests.
+//! - [`HttpClient`]: requests whose every address the caller allows.
+//! - [`Resolver`] and [`is_private`]: names and addresses.
 
+mod address;
 mod error;
 mod guest_log;
+mod http_client;
 mod terminal;
 mod variables;
 mod volume;
 
+pub use address::{Resolver, is_private};
 pub use error::VolumeError;
 pub use guest_log::GuestLog;
+pub use http_client::{
+    HttpBody, HttpClient, HttpConnection, HttpError, HttpResponse, HttpTimeouts,
+};
 pub use terminal::{Captured, Stream, Terminal};
 pub use variables::Variables;
 pub use volume::Volume;

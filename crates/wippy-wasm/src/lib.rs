@@ -7,13 +7,15 @@
 //! (`process`), where it ends in exactly one exit (`trap`).
 //!
 //! What a guest may do is settled in `interfaces` and `link` (what is there) and `guest`
-//! (what its entry grants). What it may use is settled in `limiter`.
+//! (what its entry grants), and for the network in `http` and `sockets`. What it may use is
+//! settled in `limiter`.
 
 mod binary;
 mod cache;
 mod encode;
 mod engine;
 mod guest;
+mod http;
 mod inspect;
 mod interfaces;
 mod limiter;
@@ -21,6 +23,7 @@ mod lines;
 mod link;
 mod method;
 mod process;
+mod sockets;
 mod spec;
 mod stdio;
 mod ticker;
@@ -32,7 +35,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wippy_host::Terminal;
+use wippy_host::{HttpClient, Terminal};
 use wippy_model::{EntryId, Result};
 
 use crate::binary::Binaries;
@@ -92,6 +95,7 @@ pub struct WasmRuntime {
     engines: Arc<Engines>,
     binaries: Binaries,
     terminal: Arc<Terminal>,
+    http: Arc<HttpClient>,
 }
 
 impl WasmRuntime {
@@ -102,6 +106,7 @@ impl WasmRuntime {
             engines: Arc::default(),
             binaries: Binaries::new(cache, options.binary_bytes_max, options.progress),
             terminal: options.terminal,
+            http: Arc::new(HttpClient::new()),
         }
     }
 
@@ -113,7 +118,8 @@ impl WasmRuntime {
     /// What is wrong with the binary or the entry, naming the entry and the next step.
     pub fn load(&self, spec: WasmSpec) -> Result<SharedUnit> {
         let binary = self.binaries.load(&spec, &self.engines)?;
-        WasmUnit::new(spec, binary, self.engines.clone(), self.terminal.clone()).map(SharedUnit)
+        let (engines, terminal) = (self.engines.clone(), self.terminal.clone());
+        WasmUnit::new(spec, binary, engines, terminal, self.http.clone()).map(SharedUnit)
     }
 }
 

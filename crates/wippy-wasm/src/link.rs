@@ -8,7 +8,9 @@ use wippy_model::EntryId;
 
 use crate::engine::Class;
 use crate::guest::Guest;
+use crate::http;
 use crate::interfaces::{self, PREVIEW1};
+use crate::sockets;
 
 /// A guest called what its entry does not grant.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -29,6 +31,10 @@ pub(crate) fn components(engine: &Engine, class: Class) -> wasmtime::Result<Link
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    linker.allow_shadowing(true);
+    http::link(&mut linker)?;
+    sockets::link(&mut linker)?;
+    linker.allow_shadowing(false);
     if class == Class::Concurrent {
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
-use wippy_host::Terminal;
+use wippy_host::{HttpClient, Terminal};
 use wippy_kernel::{HostSpec, Prepare, Process, Unit};
 use wippy_model::{EntryId, Error, Limits, Result, Value};
 
@@ -28,6 +28,7 @@ pub(crate) struct Config {
     pub(crate) cwd: Option<String>,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) terminal: Arc<Terminal>,
+    pub(crate) http: Arc<HttpClient>,
 }
 
 /// Which function runs, and how it takes its arguments.
@@ -70,6 +71,7 @@ impl WasmUnit {
         binary: Arc<Binary>,
         engines: Arc<Engines>,
         terminal: Arc<Terminal>,
+        http: Arc<HttpClient>,
     ) -> Result<Arc<Self>> {
         let target = target(&spec, &binary, &engines)?;
         let env = environment(&spec.id, spec.env)?;
@@ -83,6 +85,7 @@ impl WasmUnit {
             cwd: spec.cwd,
             mounts: spec.mounts,
             terminal,
+            http,
         };
         let unit = Self {
             config: Arc::new(config),
