@@ -38,12 +38,16 @@ greet-core      wat
 hello-c         c_component
 hello-rust      rust_component
 hello-wat       wat
+http-client     rust_plain_component
+http-worker     rust_component
 loop            wat
 loop-start      wat
 memory-bomb     wat
 reactor-p1      c_reactor
+poll            rust_plain_component
 recurse         wat
 sleep           wat
+sockets         rust_plain_component
 spin-then-return wat
 trap            wat
 trap-rust       rust_component

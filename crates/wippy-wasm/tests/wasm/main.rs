@@ -8,3 +8,4 @@ mod links;
 mod load;
 mod node;
 mod values;
+mod wasi;

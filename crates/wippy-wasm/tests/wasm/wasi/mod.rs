@@ -1,0 +1,7 @@
+//! WASI 0.2 as its specification states it, on real guests.
+
+mod http;
+mod network;
+mod poll;
+mod server;
+mod sockets;
