@@ -7,18 +7,26 @@
 //! - [`policy`]: who may do what.
 //! - [`Variables`]: the environment that entries hand to guests, from memory, files
 //!   ([`EnvFile`]) and the operating system.
+//! - [`HttpClient`]: requests whose every address the caller allows.
+//! - [`Resolver`] and [`is_private`]: names and addresses.
 
+mod address;
 mod env_file;
 mod error;
 mod guest_log;
+mod http_client;
 pub mod policy;
 mod terminal;
 mod variables;
 mod volume;
 
+pub use address::{Resolver, is_private};
 pub use env_file::{CreateModes, EnvFile, FILE_BYTES_MAX as ENV_FILE_BYTES_MAX};
 pub use error::VolumeError;
 pub use guest_log::GuestLog;
+pub use http_client::{
+    HttpBody, HttpClient, HttpConnection, HttpError, HttpResponse, HttpTimeouts,
+};
 pub use terminal::{Captured, Stream, Terminal};
 pub use variables::{Storage, Variable, Variables};
 pub use volume::Volume;

@@ -6,16 +6,15 @@ use parking_lot::Mutex;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{
-    Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
-    WasiHttpView,
-};
-use wippy_host::{GuestLog, Stream};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
+use wippy_host::{GuestLog, Resolver, Stream};
 use wippy_kernel::{ProcessContext, Role};
 use wippy_model::{Limits, Result};
 
 use crate::files::{self, Files};
+use crate::http::Http;
 use crate::limiter::Limiter;
+use crate::sockets::{self, Sockets};
 use crate::stdio::{Input, Output};
 use crate::unit::{Config, EnvValues};
 
@@ -39,8 +38,8 @@ pub(crate) struct Guest {
     table: ResourceTable,
     /// Directories that have been handed over.
     mounts: usize,
-    http: WasiHttpCtx,
-    hooks: HttpHooks,
+    http: Option<Box<Http>>,
+    sockets: Sockets,
 }
 
 /// What one handle costs the host, roughly, with what small thing stands behind it.
@@ -52,11 +51,6 @@ const HANDLES_MIN: u64 = 256;
 pub(crate) fn handles_max(limits: &Limits) -> usize {
     usize::try_from((limits.host_buffer_bytes / HANDLE_BYTES).max(HANDLES_MIN))
         .unwrap_or(usize::MAX)
-}
-
-/// Lets a request out only where `wasi:http` is granted.
-struct HttpHooks {
-    granted: bool,
 }
 
 impl Guest {
@@ -74,7 +68,6 @@ impl Guest {
             limiter: Limiter::new(&config.limits, process.clone()),
             files: Files::new(&config.limits),
             process,
-            hooks: HttpHooks { granted: config.grants.http },
             config,
             arguments,
             env,
@@ -82,7 +75,8 @@ impl Guest {
             wasi1: None,
             table,
             mounts: 0,
-            http: WasiHttpCtx::new(),
+            http: None,
+            sockets: Sockets::default(),
         }
     }
 
@@ -177,9 +171,7 @@ impl Guest {
         } else {
             builder.stdout(self.log(Stream::Stdout)).stderr(self.log(Stream::Stderr));
         }
-        if config.grants.sockets {
-            builder.inherit_network().allow_ip_name_lookup(true);
-        }
+        sockets::configure(&mut builder, &self.process, config.grants.sockets);
         builder
     }
 
@@ -202,28 +194,45 @@ impl WasiView for Guest {
 
 impl WasiHttpView for Guest {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
+        let (http, table) = self.http_and_table();
+        http.view(table)
     }
 }
 
-type Sent = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), HttpError>> + Send>);
+/// What its [`Http`] and [`Sockets`] need of it.
+impl Guest {
+    fn http_and_table(&mut self) -> (&mut Http, &mut ResourceTable) {
+        let http = self.http.get_or_insert_with(|| {
+            let (config, process) = (&self.config, self.process.clone());
+            let granted = config.grants.http;
+            Box::new(Http::new(process, granted, &config.limits, config.http.clone()))
+        });
+        (http, &mut self.table)
+    }
 
-impl WasiHttpHooks for HttpHooks {
-    fn send_request(
-        &mut self,
-        request: http::Request<WasiBody>,
-        options: Option<RequestOptions>,
-        sent: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
-    ) -> Box<dyn Future<Output = Result<Sent, HttpError>> + Send> {
-        drop(sent);
-        let granted = self.granted;
-        Box::new(async move {
-            if !granted {
-                return Err(HttpError::HttpRequestDenied);
-            }
-            let (response, io) = wasmtime_wasi_http::default_send_request(request, options).await?;
-            let response = response.map(http_body_util::BodyExt::boxed_unsync);
-            Ok((response, Box::new(io) as Box<dyn Future<Output = _> + Send>))
-        })
+    /// Counts bytes that HTTP is about to hold for it.
+    pub(crate) fn charge_http(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        let (http, table) = self.http_and_table();
+        http.charge(bytes, table)
+    }
+
+    /// Whether its entry is granted `wasi:sockets`.
+    pub(crate) fn may_use_sockets(&self) -> bool {
+        self.config.grants.sockets
+    }
+
+    /// Counts a socket that is about to be opened, if there may be one more.
+    pub(crate) fn open_socket(&mut self) -> bool {
+        self.sockets.open(&mut self.table, self.config.limits.open_sockets_max)
+    }
+
+    /// Takes back what [`Self::open_socket`] counted.
+    pub(crate) fn socket_not_opened(&mut self) {
+        self.sockets.not_opened();
+    }
+
+    /// What looks names up for it.
+    pub(crate) fn resolver(&mut self) -> Resolver {
+        self.sockets.resolver()
     }
 }

@@ -7,7 +7,8 @@
 //! (`process`), where it ends in exactly one exit (`trap`).
 //!
 //! What a guest may do is settled in `interfaces` and `link` (what is there) and `guest`
-//! (what its entry grants). What it may use is settled in `limiter` and `files`.
+//! (what its entry grants), and for the network in `http` and `sockets`. What it may use is
+//! settled in `limiter` and `files`.
 
 mod binary;
 mod cache;
@@ -16,6 +17,7 @@ mod engine;
 mod files;
 mod funcs;
 mod guest;
+mod http;
 mod inspect;
 mod interfaces;
 mod limiter;
@@ -23,6 +25,7 @@ mod lines;
 mod link;
 mod method;
 mod process;
+mod sockets;
 mod spec;
 mod stdio;
 mod ticker;
@@ -34,7 +37,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wippy_host::{Terminal, Variables};
+use wippy_host::{HttpClient, Terminal, Variables};
 use wippy_model::{EntryId, Result};
 
 use crate::binary::Binaries;
@@ -103,6 +106,7 @@ pub struct WasmRuntime {
     binaries: Binaries,
     terminal: Arc<Terminal>,
     variables: Arc<Variables>,
+    http: Arc<HttpClient>,
 }
 
 impl WasmRuntime {
@@ -114,6 +118,7 @@ impl WasmRuntime {
             binaries: Binaries::new(cache, options.binary_bytes_max, options.progress),
             terminal: options.terminal,
             variables: options.variables,
+            http: Arc::new(HttpClient::new()),
         }
     }
 
@@ -125,8 +130,9 @@ impl WasmRuntime {
     /// What is wrong with the binary or the entry, naming the entry and the next step.
     pub fn load(&self, spec: WasmSpec) -> Result<SharedUnit> {
         let binary = self.binaries.load(&spec, &self.engines)?;
-        let (terminal, variables) = (self.terminal.clone(), self.variables.clone());
-        WasmUnit::new(spec, binary, self.engines.clone(), terminal, variables).map(SharedUnit)
+        let (engines, terminal) = (self.engines.clone(), self.terminal.clone());
+        let (variables, http) = (self.variables.clone(), self.http.clone());
+        WasmUnit::new(spec, binary, engines, terminal, variables, http).map(SharedUnit)
     }
 }
 

@@ -10,7 +10,9 @@ use crate::engine::Class;
 use crate::files;
 use crate::funcs;
 use crate::guest::Guest;
+use crate::http;
 use crate::interfaces::{self, PREVIEW1};
+use crate::sockets;
 
 /// A guest called what its entry does not grant.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -33,6 +35,10 @@ pub(crate) fn components(engine: &Engine, class: Class) -> wasmtime::Result<Link
     files::shadow(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     funcs::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(true);
+    http::link(&mut linker)?;
+    sockets::link(&mut linker)?;
+    linker.allow_shadowing(false);
     if class == Class::Concurrent {
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         files::shadow_concurrent(&mut linker)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::FieldMapError;
 use wippy_model::{Error, Exit, Kind, Limit, Stack, StackTrace, Value};
 
 use crate::binary::Binary;
@@ -22,6 +23,14 @@ pub(crate) struct Terminated;
 #[error("more than {max} tasks, streams and futures at once")]
 pub(crate) struct TooManyTasks {
     pub(crate) max: u64,
+}
+
+/// The guest wanted more of the host than a limit allows; the text says what.
+#[derive(Debug, thiserror::Error)]
+#[error("{text} (limits.{})", .limit.field())]
+pub(crate) struct LimitReached {
+    pub(crate) limit: Limit,
+    pub(crate) text: String,
 }
 
 /// A guest's backtrace, unread.
@@ -46,6 +55,19 @@ pub(crate) fn exit(error: wasmtime::Error, guest: &Guest, binary: &Arc<Binary>) 
         let message = ungranted.to_string();
         let stack = stack(error, binary);
         return Exit::Trap(Error::new(Kind::PermissionDenied, message).with_stack(stack));
+    }
+    if let Some(reached) = error.downcast_ref::<LimitReached>() {
+        let (limit, message) = (reached.limit, format!("{id}: {reached}"));
+        let error = Error::new(limit.kind(), message).with_stack(stack(error, binary));
+        return Exit::Limit(limit, error);
+    }
+    if let Some(FieldMapError::TooManyFields | FieldMapError::TotalSizeTooBig) =
+        error.downcast_ref()
+    {
+        let limit = Limit::HostBuffer;
+        let message = format!("{id}: one set of HTTP header fields is larger than the host takes");
+        let error = Error::new(limit.kind(), message).with_stack(stack(error, binary));
+        return Exit::Limit(limit, error);
     }
     let trap = error.downcast_ref::<Trap>().copied();
     let limit = match trap {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use wasmtime::component::{ComponentExportIndex, InstancePre};
-use wippy_host::{Terminal, Variables};
+use wippy_host::{HttpClient, Terminal, Variables};
 use wippy_kernel::{HostSpec, Prepare, Process, Unit};
 use wippy_model::{EntryId, Error, Limits, Result, Value};
 
@@ -29,6 +29,7 @@ pub(crate) struct Config {
     pub(crate) cwd: Option<String>,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) terminal: Arc<Terminal>,
+    pub(crate) http: Arc<HttpClient>,
 }
 
 /// Which function runs, and how it takes its arguments.
@@ -99,6 +100,7 @@ impl WasmUnit {
         engines: Arc<Engines>,
         terminal: Arc<Terminal>,
         variables: Arc<Variables>,
+        http: Arc<HttpClient>,
     ) -> Result<Arc<Self>> {
         let target = target(&spec, &binary, &engines)?;
         let config = Config {
@@ -112,6 +114,7 @@ impl WasmUnit {
             cwd: spec.cwd,
             mounts: spec.mounts,
             terminal,
+            http,
         };
         let unit = Self {
             config: Arc::new(config),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use wippy_host::{Captured, Storage, Terminal, Variable, Variables, Volume};
-use wippy_kernel::{HostSpec, Kernel, KernelOptions, Scheduler, SpawnRequest, Unit};
+use wippy_kernel::{Authorizer, HostSpec, Kernel, KernelOptions, Scheduler, SpawnRequest, Unit};
 use wippy_model::{EntryId, Exit, Limits, Result, Value};
 use wippy_wasm::{BinarySource, Grants, WasmOptions, WasmRuntime, WasmSpec};
 
@@ -65,9 +65,23 @@ impl Node {
         Self::make("", change)
     }
 
+    /// A node whose policy is this.
+    pub(crate) fn with_authorizer(authorizer: Box<dyn Authorizer>) -> Self {
+        let options = KernelOptions { authorizer: Some(authorizer), ..KernelOptions::default() };
+        Self::with_options("", options, |_| {})
+    }
+
     fn make(stdin: &str, change: impl FnOnce(&mut HostSpec)) -> Self {
+        Self::with_options(stdin, KernelOptions::default(), change)
+    }
+
+    fn with_options(
+        stdin: &str,
+        options: KernelOptions,
+        change: impl FnOnce(&mut HostSpec),
+    ) -> Self {
         let (terminal, stdout, stderr) = Terminal::memory(stdin);
-        let kernel = Kernel::new(KernelOptions::default());
+        let kernel = Kernel::new(options);
         let mut host = HostSpec::new(id(PROCESSES));
         host.scheduler = Scheduler::Own { workers: 1 };
         change(&mut host);

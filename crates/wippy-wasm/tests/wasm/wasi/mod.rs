@@ -1,15 +1,21 @@
 //! WASI as guests meet it: `wasi-rust` calls its interfaces one by one, as a script says;
-//! `posix-c` calls wasi-libc, as a preview1 command and as a component.
+//! `posix-c` calls wasi-libc, as a preview1 command and as a component; those for sockets,
+//! HTTP and polling are named in their tests.
 
 mod cli;
 mod clocks;
 mod descriptors;
 mod escapes;
 mod filesystem;
+mod http;
 mod limits;
 mod mounts;
+mod network;
+mod poll;
 mod posix;
 mod random;
+mod server;
+mod sockets;
 mod streams;
 
 use std::path::{Path, PathBuf};

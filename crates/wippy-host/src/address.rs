@@ -1,0 +1,190 @@
+//! Names and addresses: which addresses are private, and the look-up of names.
+//!
+//! A look-up runs on tokio's threads for blocking work, because the system's resolver
+//! blocks. One [`Resolver`] has at most [`Resolver::LOOKUPS_MAX`] of them under way, given up
+//! ones included: a guest cannot fill the pool that file access uses too.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+/// Whether an address is not one of the public Internet: private, loopback, link-local,
+/// shared (CGNAT), unique local, unspecified, multicast or reserved. An IPv6 address that
+/// carries an IPv4 address (mapped, compatible, NAT64, 6to4) is judged by that.
+pub fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_private_v4(address),
+        IpAddr::V6(address) => is_private_v6(address),
+    }
+}
+
+fn is_private_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_multicast()
+        // "This network", which Linux connects to itself for.
+        || a == 0
+        // Shared address space of carriers.
+        || (a == 100 && (64..128).contains(&b))
+        // Protocol assignments, and benchmarks.
+        || (a == 192 && b == 0 && c == 0)
+        || (a == 198 && (18..20).contains(&b))
+        // Reserved, and the broadcast address.
+        || a >= 240
+}
+
+fn is_private_v6(address: Ipv6Addr) -> bool {
+    let segments = address.segments();
+    let v4 = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        is_private_v4(Ipv4Addr::new(a, b, c, d))
+    };
+    match segments {
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => true,
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => v4(high, low),
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
+        [0x2002, high, low, ..] => v4(high, low),
+        // NAT64 of the local network.
+        [0x64, 0xff9b, 1, ..] => true,
+        // Unique local, link-local and site-local, multicast.
+        [first, ..] => {
+            first & 0xfe00 == 0xfc00 || (0xfe80..0xff00).contains(&first) || first >= 0xff00
+        }
+    }
+}
+
+/// Looks names up, a bounded number at a time. A clone shares the bound.
+#[derive(Debug, Clone)]
+pub struct Resolver {
+    lookups: Arc<Semaphore>,
+}
+
+impl Default for Resolver {
+    fn default() -> Self {
+        Self { lookups: Arc::new(Semaphore::new(Self::LOOKUPS_MAX)) }
+    }
+}
+
+impl Resolver {
+    /// Look-ups under way; the next one waits for its turn.
+    pub const LOOKUPS_MAX: usize = 16;
+
+    /// The addresses of a name, in the order of the system's resolver, without duplicates. A
+    /// literal address is its own.
+    ///
+    /// # Errors
+    ///
+    /// What the system's resolver says.
+    pub async fn lookup(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+        if let Ok(address) = name.parse() {
+            return Ok(vec![address]);
+        }
+        let turn = self.lookups.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let name = name.to_owned();
+        let lookup = tokio::task::spawn_blocking(move || {
+            // Given back when the system has answered, whether or not somebody still waits.
+            let _turn = turn;
+            let mut addresses = Vec::new();
+            for found in (name.as_str(), 0).to_socket_addrs()? {
+                if !addresses.contains(&found.ip()) {
+                    addresses.push(found.ip());
+                }
+            }
+            Ok(addresses)
+        });
+        lookup.await.map_err(io::Error::other)?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_private_addresses() {
+        for address in [
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "100.64.0.1",
+            "100.127.255.255",
+            "127.0.0.1",
+            "127.8.8.8",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.8",
+            "192.168.1.1",
+            "198.18.0.1",
+            "198.19.255.255",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.1.2.3",
+            "::127.0.0.1",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b:1::1",
+            "2002:7f00:1::",
+            "fc00::1",
+            "fd12:3456::1",
+            "fe80::1",
+            "febf::1",
+            "fec0::1",
+            "ff02::1",
+        ] {
+            assert!(is_private(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[test]
+    fn knows_public_addresses() {
+        for address in [
+            "1.1.1.1",
+            "8.8.8.8",
+            "100.63.255.255",
+            "100.128.0.0",
+            "172.15.0.1",
+            "172.32.0.1",
+            "192.0.1.1",
+            "192.169.0.1",
+            "198.17.0.1",
+            "198.20.0.1",
+            "223.255.255.255",
+            "::ffff:8.8.8.8",
+            "64:ff9b::8.8.8.8",
+            "2002:808:808::",
+            "2606:4700::1111",
+            "2a00:1450::1",
+        ] {
+            assert!(!is_private(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_literal_is_its_own_address() {
+        let resolver = Resolver::default();
+        let found = resolver.lookup("192.0.2.7").await.unwrap();
+        assert_eq!(found, ["192.0.2.7".parse::<IpAddr>().unwrap()]);
+        let found = resolver.lookup("::1").await.unwrap();
+        assert_eq!(found, [IpAddr::V6(Ipv6Addr::LOCALHOST)]);
+    }
+
+    #[tokio::test]
+    async fn localhost_is_private() {
+        let found = Resolver::default().lookup("localhost").await.unwrap();
+        assert!(!found.is_empty());
+        assert!(found.iter().all(|address| is_private(*address)), "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_name_is_refused() {
+        assert!(Resolver::default().lookup("no name at all").await.is_err());
+    }
+}

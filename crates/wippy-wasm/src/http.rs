@@ -1,0 +1,528 @@
+//! `wasi:http` of a guest, outgoing: the grant, the policy, and what the host holds for it.
+//!
+//! A request is sent where the entry is granted `wasi:http` and the policy allows
+//! `http_client.request` on its URL, and for each private or loopback address of its host
+//! `http_client.private_ip` on that address. A denial is `HTTP-request-denied` to the guest;
+//! the debug log says which it was. The resource of `http_client.request` is the URL without
+//! its query, made the same for the ways to write it (see [`resource`]).
+//!
+//! Bounds: `http_concurrency` requests under way, from the call of the handler until the
+//! response's body has ended or been dropped; past it a request fails with
+//! `connection-limit-reached`. Header fields that the guest keeps and bodies that it has not
+//! sent count against `host_buffer_bytes`; past it the process ends (exit `Limit`).
+//!
+//! The guest's requests are tasks that its resource table owns: they end with it, and their
+//! connections close.
+
+use std::collections::HashSet;
+use std::future::ready;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, Uri};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource, ResourceTable};
+use wasmtime_wasi_http::p2::HeaderResult;
+use wasmtime_wasi_http::p2::bindings::http::outgoing_handler::Host as _;
+use wasmtime_wasi_http::p2::bindings::http::types::{
+    self, ErrorCode, Host as _, HostFields as _, HostOutgoingRequest as _,
+};
+use wasmtime_wasi_http::p2::body::HostOutgoingBody;
+use wasmtime_wasi_http::p2::types::{
+    HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest,
+};
+use wasmtime_wasi_http::{
+    Error, FieldMap, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
+    WasiHttpView,
+};
+use wippy_host::{HttpBody, HttpClient, HttpError, HttpTimeouts, Resolver, is_private};
+use wippy_kernel::ProcessContext;
+use wippy_model::{Limit, Limits};
+
+use crate::guest::Guest;
+use crate::trap::LimitReached;
+
+/// The most that a guest may write to a request's body at once, and how many of these may
+/// wait for the connection.
+const CHUNK_BYTES_MAX: usize = 64 << 10;
+const CHUNKS_MAX: usize = 1;
+
+/// What a body that is not sent yet holds at most: one chunk more than may wait.
+const BODY_BYTES_MAX: usize = CHUNK_BYTES_MAX * (CHUNKS_MAX + 1);
+
+/// What a header field takes beside its name and value.
+const FIELD_BYTES: usize = 32;
+
+/// The most that one set of header fields takes.
+const FIELDS_BYTES_MAX: usize = 128 << 10;
+
+/// The interfaces with shadowed functions; wasmtime-wasi-http's own version, or the linker
+/// would have both.
+const HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
+const TYPES: &str = "wasi:http/types@0.2.12";
+
+/// The HTTP side of one guest, made at its first use.
+pub(crate) struct Http {
+    ctx: WasiHttpCtx,
+    hooks: Hooks,
+    held: Held,
+}
+
+/// What decides about requests and sends them.
+struct Hooks {
+    granted: bool,
+    process: ProcessContext,
+    client: Arc<HttpClient>,
+    resolver: Resolver,
+    under_way: Arc<Semaphore>,
+    arrived: Arc<AtomicU64>,
+}
+
+/// An upper bound of the bytes that the resource table holds for HTTP; counted again when it
+/// would reach the limit.
+struct Held {
+    bytes: u64,
+    bytes_max: u64,
+    /// Header fields of responses that came since.
+    arrived: Arc<AtomicU64>,
+}
+
+impl Http {
+    pub(crate) fn new(
+        process: ProcessContext,
+        granted: bool,
+        limits: &Limits,
+        client: Arc<HttpClient>,
+    ) -> Self {
+        let arrived = Arc::new(AtomicU64::new(0));
+        let mut ctx = WasiHttpCtx::new();
+        let bytes_max = limits.host_buffer_bytes;
+        ctx.set_field_size_limit(
+            FIELDS_BYTES_MAX.min(usize::try_from(bytes_max).unwrap_or(usize::MAX)),
+        );
+        Self {
+            ctx,
+            hooks: Hooks {
+                granted,
+                process,
+                client,
+                resolver: Resolver::default(),
+                under_way: Arc::new(Semaphore::new(limits.http_concurrency as usize)),
+                arrived: arrived.clone(),
+            },
+            held: Held { bytes: 0, bytes_max, arrived },
+        }
+    }
+
+    pub(crate) fn view<'a>(&'a mut self, table: &'a mut ResourceTable) -> WasiHttpCtxView<'a> {
+        WasiHttpCtxView { hooks: &mut self.hooks, table, ctx: &mut self.ctx }
+    }
+
+    /// Counts bytes that the guest is about to make the host hold.
+    pub(crate) fn charge(
+        &mut self,
+        bytes: usize,
+        table: &mut ResourceTable,
+    ) -> wasmtime::Result<()> {
+        let Held { bytes: held, bytes_max, arrived } = &mut self.held;
+        *held = held.saturating_add(bytes as u64).saturating_add(arrived.swap(0, Relaxed));
+        if *held > *bytes_max {
+            *held = table_bytes(table).saturating_add(bytes as u64);
+        }
+        if *held > *bytes_max {
+            let text =
+                format!("its HTTP headers and bodies would take more than {bytes_max} bytes");
+            return Err(LimitReached { limit: Limit::HostBuffer, text }.into());
+        }
+        Ok(())
+    }
+}
+
+/// What the table holds for HTTP.
+fn table_bytes(table: &mut ResourceTable) -> u64 {
+    // Sets of fields are shared until one is changed.
+    let mut counted = HashSet::new();
+    let mut fields = |map: &HeaderMap| {
+        if counted.insert(std::ptr::from_ref(map)) { map_bytes(map) } else { 0 }
+    };
+    let mut bytes = 0;
+    for entry in table.iter_mut() {
+        bytes += if let Some(map) = entry.downcast_ref::<FieldMap>() {
+            fields(map)
+        } else if let Some(request) = entry.downcast_ref::<HostOutgoingRequest>() {
+            fields(&request.headers) + if request.body.is_some() { BODY_BYTES_MAX } else { 0 }
+        } else if let Some(response) = entry.downcast_ref::<HostIncomingResponse>() {
+            fields(&response.headers)
+        } else if let Some(HostFutureIncomingResponse::Ready(Ok((response, _)))) =
+            entry.downcast_ref()
+        {
+            map_bytes(response.headers())
+        } else if entry.is::<HostOutgoingBody>() {
+            BODY_BYTES_MAX
+        } else {
+            0
+        };
+    }
+    bytes as u64
+}
+
+fn map_bytes(map: &HeaderMap) -> usize {
+    map.iter().map(|(name, value)| field_bytes(name.as_str(), value.as_bytes())).sum()
+}
+
+fn field_bytes(name: &str, value: &[u8]) -> usize {
+    name.len() + value.len() + FIELD_BYTES
+}
+
+// --- Sending ----------------------------------------------------------------------------
+
+type Sent = (Response<WasiBody>, Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>);
+type BoxedSent = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+
+impl WasiHttpHooks for Hooks {
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        read: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Result<BoxedSent, Error>> + Send> {
+        drop(read);
+        let permit = match self.admit(request.uri()) {
+            Ok(permit) => permit,
+            Err(error) => return Box::new(ready(Err(error))),
+        };
+        let (process, client) = (self.process.clone(), self.client.clone());
+        let (resolver, arrived) = (self.resolver.clone(), self.arrived.clone());
+        Box::new(async move {
+            let allow = |address: IpAddr| permits_address(&process, address);
+            let sent = client.send(request, timeouts(options), &resolver, allow).await;
+            let (response, rest) = sent.map_err(error)?;
+            arrived.fetch_add(map_bytes(response.headers()) as u64, Relaxed);
+            let response = response.map(|body| {
+                let permit = (!body.is_end_stream()).then_some(permit);
+                GuestBody { body, permit, arrived }.boxed_unsync()
+            });
+            let rest: Sent = (response, Box::pin(async move { rest.await.map_err(error) }));
+            Ok((rest.0, Box::new(rest.1) as Box<dyn Future<Output = _> + Send>))
+        })
+    }
+
+    fn p2_outgoing_body_buffer_chunks(&mut self) -> usize {
+        CHUNKS_MAX
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK_BYTES_MAX
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK_BYTES_MAX
+    }
+}
+
+impl Hooks {
+    /// Grant, policy, and a place among the requests under way.
+    fn admit(&self, uri: &Uri) -> Result<OwnedSemaphorePermit, Error> {
+        let entry = self.process.entry();
+        if !self.granted {
+            tracing::debug!(%entry, "a request is denied: add imports: [wasi:http] to the entry");
+            return Err(Error::HttpRequestDenied);
+        }
+        if let Err(error) = self.process.authorize("http_client.request", &resource(uri)) {
+            tracing::debug!(%entry, "a request is denied: {error}");
+            return Err(Error::HttpRequestDenied);
+        }
+        self.under_way.clone().try_acquire_owned().map_err(|_| {
+            tracing::debug!(%entry, "a request is refused: limits.http_concurrency are under way");
+            Error::ConnectionLimitReached
+        })
+    }
+}
+
+fn permits_address(process: &ProcessContext, address: IpAddr) -> bool {
+    if !is_private(address) {
+        return true;
+    }
+    let address = address.to_canonical().to_string();
+    match process.authorize("http_client.private_ip", &address) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::debug!(entry = %process.entry(), "an address is denied: {error}");
+            false
+        }
+    }
+}
+
+fn timeouts(options: Option<RequestOptions>) -> HttpTimeouts {
+    let options = options.unwrap_or_default();
+    HttpTimeouts {
+        connect: options.connect_timeout.unwrap_or(HttpTimeouts::DEFAULT),
+        first_byte: options.first_byte_timeout.unwrap_or(HttpTimeouts::DEFAULT),
+        between_bytes: options.between_bytes_timeout.unwrap_or(HttpTimeouts::DEFAULT),
+    }
+}
+
+/// What `http_client.request` is asked about: scheme, host, port and path. The host is in
+/// lower case and without a final dot, the scheme's own port is left out, and the path is
+/// without `.` and `..`, as the server takes it.
+fn resource(uri: &Uri) -> String {
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
+    let host = host.strip_suffix('.').unwrap_or(&host);
+    let port = match (scheme, uri.port_u16()) {
+        ("http", Some(80)) | ("https", Some(443)) | (_, None) => String::new(),
+        (_, Some(port)) => format!(":{port}"),
+    };
+    format!("{scheme}://{host}{port}{}", plain_path(uri.path()))
+}
+
+/// A path without dot segments (RFC 3986, 5.2.4), percent-encoded dots among them.
+fn plain_path(path: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut segments = path.trim_start_matches('/').split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let dots = segment.to_ascii_lowercase().replace("%2e", ".");
+        let last = segments.peek().is_none();
+        match dots.as_str() {
+            "." | ".." => {
+                if dots == ".." {
+                    kept.pop();
+                }
+                if last {
+                    kept.push("");
+                }
+            }
+            _ => kept.push(segment),
+        }
+    }
+    format!("/{}", kept.join("/"))
+}
+
+/// A response's body, which keeps the request's place until it ends.
+struct GuestBody {
+    body: HttpBody,
+    permit: Option<OwnedSemaphorePermit>,
+    arrived: Arc<AtomicU64>,
+}
+
+impl Body for GuestBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    self.arrived.fetch_add(map_bytes(trailers) as u64, Relaxed);
+                }
+            }
+            None | Some(Err(_)) => self.permit = None,
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(error)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+// --- Errors -----------------------------------------------------------------------------
+
+/// The client's error as `wasi:http` has it.
+fn error(error: HttpError) -> Error {
+    tracing::debug!("a request failed: {:#}", anyhow::Error::msg(chain(&error)));
+    match error {
+        HttpError::Uri(_) => Error::HttpRequestUriInvalid,
+        HttpError::Denied(_) => Error::HttpRequestDenied,
+        HttpError::Resolve { .. } => {
+            Error::DnsError { rcode: Some("address not available".to_owned()), info_code: None }
+        }
+        HttpError::Connect { source, .. } => match source.kind() {
+            ErrorKind::ConnectionRefused => Error::ConnectionRefused,
+            ErrorKind::TimedOut => Error::ConnectionTimeout,
+            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+                Error::DestinationIpUnroutable
+            }
+            _ => Error::DestinationUnavailable,
+        },
+        HttpError::ConnectTimeout => Error::ConnectionTimeout,
+        HttpError::Tls(source) => tls_error(&source),
+        HttpError::FirstByteTimeout | HttpError::BetweenBytesTimeout => {
+            Error::ConnectionReadTimeout
+        }
+        HttpError::HeaderSection => Error::HttpResponseHeaderSectionSize(None),
+        HttpError::Incomplete => Error::HttpResponseIncomplete,
+        HttpError::Terminated => Error::ConnectionTerminated,
+        _ => Error::HttpProtocolError,
+    }
+}
+
+fn tls_error(error: &std::io::Error) -> Error {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(_)) => Error::TlsCertificateError,
+        Some(rustls::Error::AlertReceived(alert)) => Error::TlsAlertReceived {
+            alert_id: Some(u8::from(*alert)),
+            alert_message: Some(format!("{alert:?}")),
+        },
+        _ => Error::TlsProtocolError,
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// What a body's stream can fail with, for `http-error-code`.
+fn stream_error_code(error: &Error) -> Option<ErrorCode> {
+    Some(match error {
+        Error::ConnectionReadTimeout => ErrorCode::ConnectionReadTimeout,
+        Error::ConnectionTerminated => ErrorCode::ConnectionTerminated,
+        Error::HttpResponseIncomplete => ErrorCode::HttpResponseIncomplete,
+        Error::HttpProtocolError => ErrorCode::HttpProtocolError,
+        Error::HttpResponseHeaderSectionSize(size) => {
+            ErrorCode::HttpResponseHeaderSectionSize(*size)
+        }
+        _ => return None,
+    })
+}
+
+// --- Linking ----------------------------------------------------------------------------
+
+/// Shadows what makes the host hold something for the guest, and what tells it of errors.
+pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    linker.instance(HANDLER)?.func_wrap("handle", handle)?;
+    let mut types = linker.instance(TYPES)?;
+    types.func_wrap(
+        "[static]fields.from-list",
+        |mut store: Store<'_>, (entries,): (Vec<(String, Vec<u8>)>,)| {
+            let guest = store.data_mut();
+            guest
+                .charge_http(entries.iter().map(|(name, value)| field_bytes(name, value)).sum())?;
+            let mut http = guest.http();
+            let made = http.from_list(entries);
+            Ok((header_result(&mut http, made)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]fields.append",
+        |mut store: Store<'_>, (fields, name, value): (Resource<FieldMap>, String, Vec<u8>)| {
+            let guest = store.data_mut();
+            guest.charge_http(field_bytes(&name, &value))?;
+            let mut http = guest.http();
+            let appended = http.append(fields, name, value);
+            Ok((header_result(&mut http, appended)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]fields.set",
+        |mut store: Store<'_>,
+         (fields, name, values): (Resource<FieldMap>, String, Vec<Vec<u8>>)| {
+            let guest = store.data_mut();
+            guest.charge_http(values.iter().map(|value| field_bytes(&name, value)).sum())?;
+            let mut http = guest.http();
+            let set = http.set(fields, name, values);
+            Ok((header_result(&mut http, set)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]fields.clone",
+        |mut store: Store<'_>, (fields,): (Resource<FieldMap>,)| {
+            let guest = store.data_mut();
+            let bytes = map_bytes(guest.http().table.get(&fields)?);
+            guest.charge_http(bytes)?;
+            Ok((guest.http().clone(fields)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.body",
+        |mut store: Store<'_>, (request,): (Resource<HostOutgoingRequest>,)| {
+            let guest = store.data_mut();
+            guest.charge_http(BODY_BYTES_MAX)?;
+            Ok((guest.http().body(request)?,))
+        },
+    )?;
+    types.func_wrap(
+        "http-error-code",
+        |mut store: Store<'_>, (io_error,): (Resource<types::IoError>,)| {
+            let mut http = store.data_mut().http();
+            let code = http.table.get(&io_error)?.downcast_ref().and_then(stream_error_code);
+            Ok((match code {
+                Some(code) => Some(code),
+                None => http.http_error_code(io_error)?,
+            },))
+        },
+    )
+}
+
+type Store<'a> = StoreContextMut<'a, Guest>;
+
+type Handle = (Resource<HostOutgoingRequest>, Option<Resource<RequestOptions>>);
+type Handled = Result<Resource<HostFutureIncomingResponse>, ErrorCode>;
+
+/// Looks at what is held already before it sends.
+fn handle(mut store: Store<'_>, (request, options): Handle) -> wasmtime::Result<(Handled,)> {
+    let guest = store.data_mut();
+    guest.charge_http(0)?;
+    let mut http = guest.http();
+    Ok((match http.handle(request, options) {
+        Ok(response) => Ok(response),
+        Err(error) => Err(http.convert_error_code(error)?),
+    },))
+}
+
+fn header_result<T>(
+    http: &mut WasiHttpCtxView<'_>,
+    result: HeaderResult<T>,
+) -> wasmtime::Result<Result<T, types::HeaderError>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) => Ok(Err(http.convert_header_error(error)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_is_the_same_for_all_ways_to_write_it() {
+        for (uri, expected) in [
+            ("http://Example.COM/a/b?secret=1", "http://example.com/a/b"),
+            ("http://example.com:80", "http://example.com/"),
+            ("https://example.com.:443/", "https://example.com/"),
+            ("http://example.com:8080/x/", "http://example.com:8080/x/"),
+            ("https://example.com:80/", "https://example.com:80/"),
+            ("http://[::1]:9/", "http://[::1]:9/"),
+            ("http://h/public/../admin", "http://h/admin"),
+            ("http://h/public/%2E%2e/admin/.", "http://h/admin/"),
+            ("http://h/a/./b/..", "http://h/a/"),
+            ("http://h/../../x", "http://h/x"),
+            ("http://h//x", "http://h/x"),
+        ] {
+            assert_eq!(resource(&uri.parse().unwrap()), expected, "{uri}");
+        }
+    }
+}
