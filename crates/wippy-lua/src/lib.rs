@@ -1,4 +1,4 @@
-//! Lua units: one VM of Lua 5.4 for each process.
+//! Lua units: one VM of Lua 5.4 for each process and each call of a function.
 //!
 //! [`LuaUnit::load`] compiles an entry; the kernel makes processes of it. The way of one
 //! process: `unit.rs` makes a `vm.rs`, which fills its globals (`base.rs`, `modules/`) and

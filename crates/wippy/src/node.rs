@@ -4,7 +4,7 @@
 //! Nothing is opened, read or compiled here but variables: a unit is loaded when it is
 //! first spawned, or when [`Node::load_all`] asks for all of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -267,7 +267,7 @@ impl Parts {
             },
             (None, Some(text)) => BinarySource::Bytes {
                 name: text.file.to_string(),
-                bytes: text.text.as_bytes().into(),
+                bytes: assembled(&entry.id, text)?.into(),
             },
             (None, None) => {
                 return Err(Error::internal(format!("{} has no binary", entry.id)));
@@ -318,7 +318,7 @@ impl Parts {
         LuaUnit::load(LuaSpec {
             id: entry.id.clone(),
             file: code.source.file.to_string(),
-            source: lua_text(&code.source),
+            source: text_in_place(&code.source),
             method,
             modules: code.modules.clone(),
             imports: self.lua_imports(code),
@@ -346,7 +346,7 @@ impl Parts {
         let import = |(alias, source): (&str, &SourceText)| LuaImport {
             alias: alias.to_owned(),
             file: source.file.to_string(),
-            source: lua_text(source),
+            source: text_in_place(source),
         };
         found.into_iter().map(import).collect()
     }
@@ -360,8 +360,23 @@ async fn blocking<T: Send + 'static>(
     done.unwrap_or_else(|failure| Err(Error::internal(failure.to_string())))
 }
 
+/// The binary of WebAssembly text.
+fn assembled(id: &EntryId, source: &SourceText) -> Result<Vec<u8>> {
+    wat::parse_str(text_in_place(source)).map_err(|mut error| {
+        error.set_path(Path::new(&*source.file));
+        // What is wrong, and below it the place and the line.
+        let shown = error.to_string();
+        let mut lines = shown.lines();
+        let what = lines.next().unwrap_or_default();
+        let place = lines.find_map(|line| line.trim_start().strip_prefix("--> "));
+        // Columns of text in a project file are not those of that file.
+        let line = place.and_then(|place| place.rsplit_once(':')).map_or("", |(line, _)| line);
+        Error::invalid(format!("{id} does not compile: {line}: {what}"))
+    })
+}
+
 /// The text of a program; one that is written in a project file has that file's lines.
-fn lua_text(source: &SourceText) -> String {
+fn text_in_place(source: &SourceText) -> String {
     let lines_before = match source.path {
         Some(_) => 0,
         None => source.line.saturating_sub(1) as usize,

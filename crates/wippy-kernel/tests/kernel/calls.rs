@@ -15,6 +15,9 @@ use wippy_model::{
 
 use crate::script::{HOST, add, add_function, forever, id, message, node, request, spawn};
 
+/// A value, or the kind and text of an error.
+type Expected = Result<Value, (Kind, &'static str)>;
+
 async fn call(context: &ProcessContext, name: &str, args: Vec<Value>) -> Result<Value> {
     context.call(id(name), args, context.context().clone()).await
 }
@@ -49,7 +52,7 @@ async fn a_result_and_every_error_come_back() {
         let Some(Value::String(name)) = args.first() else { panic!("no name") };
         exit(call(&context, name, args[1..].to_vec()).await)
     });
-    let rows: [(&str, Vec<Value>, Result<Value, (Kind, &str)>); 7] = [
+    let rows: [(&str, Vec<Value>, Expected); 7] = [
         ("test:double", vec![Value::Int(21)], Ok(Value::Int(42))),
         ("test:double", vec![], Err((Kind::Invalid, "expected an integer"))),
         ("test:double", vec![Value::from("refuse")], Err((Kind::Invalid, "refused"))),

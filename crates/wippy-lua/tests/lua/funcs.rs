@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use wippy_kernel::SpawnRequest;
+use wippy_kernel::{Authorizer, SpawnRequest};
 use wippy_lua::{LuaSpec, LuaUnit};
-use wippy_model::{Context, ContextBody, Error, Exit, Kind, Limit, Limits, Value};
+use wippy_model::{
+    Actor, Context, ContextBody, Error, Exit, Kind, Limit, Limits, Principal, Result, Value,
+};
 
 use crate::support::{Native, Node, id, list, spec, text, virtual_time};
 
@@ -44,7 +46,7 @@ const FUNCTIONS: [(&str, &str); 17] = [
 ];
 
 fn with_modules(spec: LuaSpec) -> LuaSpec {
-    LuaSpec { modules: vec!["funcs".into(), "ctx".into()], ..spec }
+    LuaSpec { modules: ["funcs", "ctx", "security"].map(String::from).to_vec(), ..spec }
 }
 
 fn node() -> Node {
@@ -437,9 +439,8 @@ fn contexts() {
     for (source, message) in [
         (
             "funcs.new():with_context({ 1, 2 })",
-            "with_context takes a table of named values, not a list",
+            "with_context: expected a table with names, got a list",
         ),
-        ("funcs.new():with_context()", "with_context takes a table of named values, not a nil"),
         (
             "funcs.new():with_context({ a = print })",
             "with_context.a: a function is no value that can be passed on",
@@ -503,6 +504,79 @@ fn contexts_are_inherited() {
     });
     let expected = [text("t1"), text("r1"), text("t1r1"), text("t1"), Value::Bool(true)];
     assert_eq!(found, Exit::Normal(list(expected)));
+}
+
+/// Refuses whatever an actor is not asked for.
+struct OnlyRoot;
+
+impl Authorizer for OnlyRoot {
+    fn allow(&self, context: &Context, action: &str, resource: &str) -> Result<()> {
+        let root = context.actor().is_some_and(|actor| &*actor.id == "root");
+        if root || !action.starts_with("security.") {
+            return Ok(());
+        }
+        Err(Error::new(Kind::PermissionDenied, format!("{action} on {resource}")))
+    }
+}
+
+#[test]
+fn other_actors_and_scopes() {
+    let rows = [
+        (
+            "funcs.new():with_actor(security.new_actor('guest', { age = 7 })):call('who')",
+            list([text("guest"), Value::Int(7), Value::Bool(false)]),
+        ),
+        (
+            "funcs.new():with_scope(security.new_scope()):with_context({ a = 1 }):call('who')",
+            list([text("root"), Value::Bool(false), Value::Bool(true)]),
+        ),
+        (
+            "funcs.new():with_actor(security.new_actor('guest')):call('becomes_root')",
+            list([text("PermissionDenied"), text("security.actor.set on root")]),
+        ),
+    ];
+    for (call, expected) in rows {
+        let found = virtual_time(|| async {
+            let node = Node::with_authorizer(Some(Box::new(OnlyRoot)));
+            for (name, source) in [
+                (
+                    "myns:who",
+                    "local security = require('security')
+                     return { security.actor():id(), (security.actor():meta() or {}).age or false,
+                         security.scope() ~= nil }",
+                ),
+                (
+                    "myns:becomes_root",
+                    "local funcs, security = require('funcs'), require('security')
+                     local executor = funcs.new():with_actor(security.new_actor('root'))
+                     local v, err = executor:call('who')
+                     return { err:kind(), err:message() }",
+                ),
+            ] {
+                let unit = LuaUnit::load(with_modules(spec(name, source))).unwrap();
+                node.add_function(name, unit);
+            }
+            let source = format!("{HEAD} local security = require('security') return {call}");
+            let unit = LuaUnit::load(with_modules(spec("myns:script", &source))).unwrap();
+            node.add("myns:script", unit);
+            let mut request = SpawnRequest::new(id("myns:script"), id("myns:processes"), vec![]);
+            let actor = Some(Actor::new("root", Value::Nil));
+            request.context = Context::new(ContextBody {
+                principal: Principal { actor, scope: None },
+                ..ContextBody::default()
+            });
+            let (_, watch) = node.kernel.spawn_watched(request).await.unwrap();
+            Exit::clone(&*watch.await)
+        });
+        assert_eq!(found, Exit::Normal(expected), "{call}");
+    }
+    for source in ["with_actor('root')", "with_actor()", "with_scope({})"] {
+        let source = format!(
+            "local ok, err = pcall(function() return funcs.new():{source} end)
+             return {{ ok, err:kind() }}"
+        );
+        assert_eq!(value(&source), list([Value::Bool(false), text("Invalid")]), "{source}");
+    }
 }
 
 #[test]
