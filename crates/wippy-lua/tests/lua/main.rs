@@ -19,5 +19,6 @@ mod errors;
 mod io;
 mod preempt;
 mod process;
+mod security;
 mod time;
 mod unit;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use wippy_kernel::{
-    HostSpec, Kernel, KernelOptions, Prepare, Process, ProcessContext, Scheduler, SpawnRequest,
-    Unit,
+    Authorizer, HostSpec, Kernel, KernelOptions, Prepare, Process, ProcessContext, Scheduler,
+    SpawnRequest, Unit,
 };
 use wippy_lua::{LuaImport, LuaSpec, LuaUnit};
 use wippy_model::{EntryId, Error, Exit, Limits, Result, Value};
@@ -25,11 +25,11 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new() -> Self {
-        let kernel = Kernel::new(KernelOptions {
-            node: "test".into(),
-            incarnation: 1,
-            ..KernelOptions::default()
-        });
+        Self::with_authorizer(None)
+    }
+
+    pub(crate) fn with_authorizer(authorizer: Option<Box<dyn Authorizer>>) -> Self {
+        let kernel = Kernel::new(KernelOptions { node: "test".into(), incarnation: 1, authorizer });
         kernel.add_host(HostSpec {
             scheduler: Scheduler::Shared(Handle::current()),
             ..HostSpec::new(id("myns:processes"))
