@@ -89,6 +89,25 @@ fn files_that_cannot_be_read() {
     dir.wippy(["run", "cli-args"]).succeeds().prints("NAME=1\n");
 }
 
+/// The lines that `docs/security.md` shows.
+#[test]
+fn the_page_on_files() {
+    let page = wippy_testkit::guests::workspace().join("docs/security.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let lines = page.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    for (name, value) in [
+        ("NAME", "value"),
+        ("QUOTED", "two words\nand a line break, \"quotes\", \\ and $"),
+        ("LITERAL", "taken as it is: \\n \"x\" # no comment"),
+        ("EMPTY", ""),
+    ] {
+        let file = "  - { name: file, kind: env.storage.file, file_path: .env }\n";
+        let dir = project(file, &format!("variable: {name}, storage: file"), true);
+        dir.write(".env", lines);
+        dir.wippy(["run", "cli-args"]).succeeds().prints(&format!("NAME={value}\n"));
+    }
+}
+
 /// A command does not fail for a file that it never uses.
 #[test]
 fn a_file_is_read_when_it_is_needed() {

@@ -172,6 +172,71 @@ fn what_is_spawned_acts_for_the_same_actor() {
     assert_snapshot!("inherited", dir.wippy(["run", "main"]).succeeds());
 }
 
+/// The blocks of a language in `docs/security.md`.
+fn blocks(language: &str) -> Vec<String> {
+    let page = wippy_testkit::guests::workspace().join("docs/security.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let blocks = page.split(&format!("```{language}\n")).skip(1);
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// What the page shows runs as it stands.
+#[test]
+fn the_page_on_permissions() {
+    let [settings, policies, command] = &blocks("yaml")[..] else { panic!() };
+    let dir = dir();
+    dir.write(".wippy.yaml", settings);
+    dir.write(
+        "src/report.lua",
+        "local security = require('security')
+        local can = security.can
+        return { main = function()
+            return tostring(can('env.get', 'app:mine')) .. tostring(can('env.get', 'app:other'))
+                .. tostring(can('fs.get', 'app:secret_files'))
+        end }\n",
+    );
+    dir.entries(&format!(
+        "{HOSTS}{policies}{command}    modules: [security]
+  - {{ name: mine, kind: registry.entry, meta: {{ owner: 'cli:ops' }} }}
+  - {{ name: other, kind: registry.entry, meta: {{ owner: 'cli:others' }} }}
+  - {{ name: secret_files, kind: registry.entry, meta: {{ owner: 'cli:ops' }} }}
+"
+    ));
+    dir.wippy(["run", "report"]).succeeds().prints("truefalsefalse\n").quietly();
+}
+
+#[test]
+fn the_lua_of_the_page() {
+    let [page] = &blocks("lua")[..] else { panic!() };
+    let dir = lua("", page);
+    let index = dir.read("src/_index.yaml").replace("name: main", "name: report");
+    let index = index.replace("name: start", "name: orders").replace(
+        "actions: [process.spawn, process.host], resources: 'app:*', effect: allow",
+        "actions: orders.*, effect: allow, conditions: [{ field: meta.owner, value: 'user:ann' }]",
+    );
+    dir.write(
+        "src/_index.yaml",
+        format!(
+            "{index}
+  - name: outer
+    kind: process.lua
+    meta: {{ command: {{ name: outer }} }}
+    modules: [security]
+    method: main
+    source: |
+      return {{ main = function()
+        local security = require('security')
+        local says = process.with_context():with_actor(security.new_actor('user:bob', {{ role = 'x' }}))
+        return says:with_scope(security.new_scope({{ 'admins' }})):exec('report', 'processes')
+      end }}
+"
+        ),
+    );
+    // Nobody acts: everything is allowed, and it spawns itself for another actor, who may not.
+    dir.wippy(["run", "report"]).succeeds();
+    dir.wippy(["run", "outer"]).succeeds().prints("not yours\n");
+}
+
 fn checked(entries: &str) -> Outcome {
     let dir = dir();
     dir.write("src/main.lua", "return function() end\n").write("wasm/.keep", "");
