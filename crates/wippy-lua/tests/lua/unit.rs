@@ -104,8 +104,8 @@ fn require_refuses() {
     assert_eq!(
         error.message(),
         "script.lua:1: myns:script: there is no module \"sockets\" and no import of that name; \
-         known: channel, coroutine, errors, io, json, math, os, payload, process, string, table, \
-         time, utf8"
+         known: channel, coroutine, ctx, errors, io, json, math, os, payload, process, security, \
+         string, table, time, utf8"
     );
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wippy_host::{Captured, Terminal, Volume};
+use wippy_host::{Captured, Terminal, Variables, Volume};
 use wippy_kernel::{HostSpec, Kernel, KernelOptions, Scheduler, SpawnRequest};
 use wippy_model::{EntryId, Exit, Limits, Result, Value};
 use wippy_wasm::{BinarySource, Grants, WasmOptions, WasmRuntime, WasmSpec};
@@ -53,14 +53,18 @@ impl Node {
     }
 
     pub(crate) fn with_stdin(stdin: &str) -> Self {
-        Self::make(stdin, |_| {})
+        Self::make(stdin, Arc::default(), |_| {})
     }
 
     pub(crate) fn with_host(change: impl FnOnce(&mut HostSpec)) -> Self {
-        Self::make("", change)
+        Self::make("", Arc::default(), change)
     }
 
-    fn make(stdin: &str, change: impl FnOnce(&mut HostSpec)) -> Self {
+    pub(crate) fn with_variables(variables: Arc<Variables>) -> Self {
+        Self::make("", variables, |_| {})
+    }
+
+    fn make(stdin: &str, variables: Arc<Variables>, change: impl FnOnce(&mut HostSpec)) -> Self {
         let (terminal, stdout, stderr) = Terminal::memory(stdin);
         let kernel = Kernel::new(KernelOptions::default());
         let mut host = HostSpec::new(id(PROCESSES));
@@ -68,7 +72,8 @@ impl Node {
         change(&mut host);
         kernel.add_host(host);
         kernel.add_host(HostSpec::terminal(id(TERMINAL)));
-        let runtime = Arc::new(WasmRuntime::new(WasmOptions::new(Arc::new(terminal))));
+        let options = WasmOptions { variables, ..WasmOptions::new(Arc::new(terminal)) };
+        let runtime = Arc::new(WasmRuntime::new(options));
         Self { kernel, runtime, stdout, stderr }
     }
 

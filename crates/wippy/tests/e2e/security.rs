@@ -176,7 +176,8 @@ fn what_is_spawned_acts_for_the_same_actor() {
 fn blocks(language: &str) -> Vec<String> {
     let page = wippy_testkit::guests::workspace().join("docs/security.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let blocks = page.split(&format!("```{language}\n")).skip(1);
+    let fence = format!("```{language}\n");
+    let blocks = page.split(&fence).skip(1);
     blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
 }
 
