@@ -87,6 +87,7 @@ impl Process for Driving {
                             host: host.clone(),
                             args: vec![Value::Int(6), Value::Int(7)],
                             context: Context::default(),
+                            by: None,
                             watcher: Some(Watcher::Process(context.clone())),
                         })
                         .await

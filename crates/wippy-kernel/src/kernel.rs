@@ -55,6 +55,8 @@ pub struct SpawnRequest {
     pub args: Vec<Value>,
     /// Principal, values, trace and deadline.
     pub context: Context,
+    /// Who asks for the spawn, where it is not the one on whose behalf it runs.
+    pub by: Option<Context>,
     /// Who hears of the exit: in place before any of its code runs.
     pub watcher: Option<Watcher>,
 }
@@ -62,7 +64,7 @@ pub struct SpawnRequest {
 impl SpawnRequest {
     /// A request with an empty context and no watcher.
     pub fn new(unit: EntryId, host: EntryId, args: Vec<Value>) -> Self {
-        Self { unit, host, args, context: Context::default(), watcher: None }
+        Self { unit, host, args, context: Context::default(), by: None, watcher: None }
     }
 }
 
@@ -168,12 +170,13 @@ impl Kernel {
     /// What is wrong with the request: `NotFound`, `Invalid`, `PermissionDenied`, or
     /// `Unavailable` (retryable) when the host is full or the node stops.
     pub async fn spawn(&self, request: SpawnRequest) -> Result<Pid> {
-        let SpawnRequest { unit, host, args, context, watcher } = request;
+        let SpawnRequest { unit, host, args, context, by, watcher } = request;
         if self.0.stopping.load(Ordering::Acquire) {
             return Err(Error::unavailable(format!("cannot spawn {unit}: the node is stopping")));
         }
-        self.authorize(&context, "process.spawn", unit.as_str())?;
-        self.authorize(&context, "process.host", host.as_str())?;
+        let asks = by.as_ref().unwrap_or(&context);
+        self.authorize(asks, "process.spawn", unit.as_str())?;
+        self.authorize(asks, "process.host", host.as_str())?;
         let host = self.host(&host)?;
         let unit_id = unit;
         let unit = self.unit(&unit_id).await?;

@@ -275,7 +275,10 @@ impl Parts {
         };
         let env = run.wasi.env.iter().map(|env| {
             // Files are read here, where it may take time, and not by a spawn.
-            self.variables.open(&env.id).map_err(|error| error.context(&entry.id))?;
+            self.variables.open(&env.id).map_err(|error| {
+                let field = Value::map([("field", Value::from("wasi.env"))]);
+                error.context(&entry.id).with_details(field)
+            })?;
             Ok(EnvVar { name: env.name.clone(), id: env.id.clone(), required: env.required })
         });
         let mounts = run.wasi.mounts.iter().map(|mount| {

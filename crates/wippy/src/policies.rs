@@ -34,8 +34,8 @@ fn compile(entry: &Entry, policy: &SecurityPolicy) -> Result<Policy, Diagnostics
         Effect::Allow => policy::Effect::Allow,
         Effect::Deny => policy::Effect::Deny,
     };
-    let mut compiled = Policy::new(entry.id.clone(), effect, &rules.actions, &rules.resources);
-    compiled.groups.clone_from(&policy.groups);
+    let mut compiled = Policy::new(entry.id.clone(), effect, &rules.actions, &rules.resources)
+        .in_groups(policy.groups.iter().cloned());
     for condition in &rules.conditions {
         let field = |text: &str| {
             Field::parse(text).ok_or_else(|| {

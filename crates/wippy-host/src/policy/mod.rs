@@ -24,12 +24,9 @@ use pattern::Pattern;
 /// A `security.policy` entry.
 #[derive(Debug)]
 pub struct Policy {
-    /// Its name.
-    pub id: EntryId,
-    /// The groups it belongs to.
-    pub groups: Vec<EntryId>,
-    /// What it says where it fits.
-    pub effect: Effect,
+    id: EntryId,
+    groups: Vec<EntryId>,
+    effect: Effect,
     actions: Vec<Pattern>,
     resources: Vec<Pattern>,
     conditions: Vec<Condition>,
@@ -96,6 +93,13 @@ impl Policy {
             resources: compile(resources),
             conditions: Vec::new(),
         }
+    }
+
+    /// Puts it into groups.
+    #[must_use]
+    pub fn in_groups(mut self, groups: impl IntoIterator<Item = EntryId>) -> Self {
+        self.groups.extend(groups);
+        self
     }
 
     /// Adds a condition, which must be true as well.

@@ -278,9 +278,8 @@ fn what_whoever_asks_says_of_the_resource_comes_first() {
 
 #[test]
 fn groups_become_policies() {
-    let grouped = |name: &str, groups: &[&str]| Policy {
-        groups: groups.iter().map(|text| id(text)).collect(),
-        ..policy(name, Effect::Allow, &["*"], &["*"])
+    let grouped = |name: &str, groups: &[&str]| {
+        policy(name, Effect::Allow, &["*"], &["*"]).in_groups(groups.iter().map(|text| id(text)))
     };
     let policies = Policies::new(
         false,

@@ -192,6 +192,7 @@ fn spawn_request(state: State<'_>, context: Context) -> Result<SpawnRequest> {
     let args = values(state, "argument")?;
     let mut request = SpawnRequest::new(unit, host, args);
     request.context = context;
+    request.by = Some(state.core().context.context().clone());
     Ok(request)
 }
 

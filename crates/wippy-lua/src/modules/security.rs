@@ -245,7 +245,7 @@ fn kernel(state: State<'_>) -> Result<Kernel> {
 }
 
 fn expected(state: State<'_>, index: c_int, what: &str) -> Error {
-    Error::invalid(format!("argument {index}: expected {what}, got {}", state.type_name(index)))
+    Error::invalid(format!("expected {what}, got {}", state.type_name(index)))
 }
 
 fn actor(state: State<'_>) -> Outcome {
@@ -339,7 +339,7 @@ fn policy(state: State<'_>) -> Outcome {
 fn entry_id(state: State<'_>, index: c_int, what: &str) -> Result<EntryId> {
     let text = state.to_str(index).ok_or_else(|| expected(state, index, what))?;
     EntryId::parse_in(state.core().context.entry().namespace(), text)
-        .map_err(|error| Error::invalid(format!("argument {index}: {error}")))
+        .map_err(|error| Error::invalid(error.to_string()))
 }
 
 /// The ID of the policy at `index`: a text or a policy.
@@ -365,7 +365,7 @@ fn ids(state: State<'_>, index: c_int) -> Result<Vec<EntryId>> {
     for position in (1..).take(len) {
         state.get_position(index, position);
         let id = policy_id(state, state.top())
-            .map_err(|error| Error::invalid(format!("policy {position}: {}", error.message())))?;
+            .map_err(|error| error.context(format_args!("policy {position}")))?;
         state.pop(1);
         ids.push(id);
     }
@@ -379,7 +379,7 @@ fn self_scope(state: State<'_>, method: &str) -> Result<Scope, crate::host_fn::R
 
 fn id_of(state: State<'_>, key: &'static Key, what: &str) -> Outcome {
     if !state.get_wrapped(1, key) {
-        return Err(misuse(state, format_args!("call it on a {what}, as {what}:id()")));
+        return Err(misuse(state, format_args!("call it as {what}:id()")));
     }
     state.get_field(-1, "id");
     Ok(Answer::Values(1))

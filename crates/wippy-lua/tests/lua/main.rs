@@ -20,6 +20,7 @@ mod funcs;
 mod io;
 mod preempt;
 mod process;
+mod security;
 mod strings;
 mod time;
 mod unit;

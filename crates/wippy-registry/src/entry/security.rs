@@ -194,8 +194,13 @@ fn comparable(fields: &mut Fields<'_>, cx: &mut Decoder<'_>) -> Option<()> {
             None
         }
         (Some(node), None) if !fits(node) => {
-            let taken = taken.unwrap_or("a value; nothing equals null");
-            let help = "exists and nexists ask whether there is a value";
+            let help = match taken {
+                Some("a list") => "write it as `value: [first, second]`",
+                Some("a text") => "write it as `value: \"app:*\"`, in which `*` is any text",
+                Some(_) => "write it as `value: 3`",
+                None => "exists and nexists ask whether there is a value",
+            };
+            let taken = taken.unwrap_or("a value, and nothing equals null");
             wrong(Some(node), &format!("takes {taken}, found {}", node.content), help);
             None
         }

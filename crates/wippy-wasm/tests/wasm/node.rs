@@ -52,6 +52,19 @@ pub(crate) fn spec(guest: &str, method: Option<&str>) -> WasmSpec {
     }
 }
 
+/// [`VARIABLES`], each by its default.
+fn variables() -> Arc<Variables> {
+    let mut variables = Variables::default();
+    let storage = id("test:store");
+    variables.add_storage(storage.clone(), Storage::Memory(HashMap::new()));
+    for (name, value) in VARIABLES {
+        let (name, default) = (name.to_owned(), Some(value.into()));
+        let at = id(&format!("test:{name}"));
+        variables.add(at, Variable { name, storage: storage.clone(), default, readonly: true });
+    }
+    Arc::new(variables)
+}
+
 impl Node {
     pub(crate) fn new() -> Self {
         Self::with_stdin("")
@@ -68,16 +81,21 @@ impl Node {
     /// A node whose policy is this.
     pub(crate) fn with_authorizer(authorizer: Box<dyn Authorizer>) -> Self {
         let options = KernelOptions { authorizer: Some(authorizer), ..KernelOptions::default() };
-        Self::with_options("", options, |_| {})
+        Self::with_options("", options, variables(), |_| {})
+    }
+
+    pub(crate) fn with_variables(variables: Arc<Variables>) -> Self {
+        Self::with_options("", KernelOptions::default(), variables, |_| {})
     }
 
     fn make(stdin: &str, change: impl FnOnce(&mut HostSpec)) -> Self {
-        Self::with_options(stdin, KernelOptions::default(), change)
+        Self::with_options(stdin, KernelOptions::default(), variables(), change)
     }
 
     fn with_options(
         stdin: &str,
         options: KernelOptions,
+        variables: Arc<Variables>,
         change: impl FnOnce(&mut HostSpec),
     ) -> Self {
         let (terminal, stdout, stderr) = Terminal::memory(stdin);
@@ -87,16 +105,7 @@ impl Node {
         change(&mut host);
         kernel.add_host(host);
         kernel.add_host(HostSpec::terminal(id(TERMINAL)));
-        let mut options = WasmOptions::new(Arc::new(terminal));
-        let mut variables = Variables::default();
-        for (name, value) in VARIABLES {
-            let (name, storage) = (name.to_owned(), id("test:none"));
-            let default = Some(value.into());
-            let variable = Variable { name: name.clone(), storage, default, readonly: true };
-            variables.add(id(&format!("test:{name}")), variable);
-        }
-        variables.add_storage(id("test:none"), Storage::Memory(HashMap::new()));
-        options.variables = Arc::new(variables);
+        let mut options = WasmOptions { variables, ..WasmOptions::new(Arc::new(terminal)) };
         // Compiling is most of what these tests do.
         options.cache_dir = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
         let runtime = Arc::new(WasmRuntime::new(options));

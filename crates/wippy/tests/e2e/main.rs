@@ -7,6 +7,7 @@
 
 mod binaries;
 mod commands;
+mod environment;
 mod examples;
 mod files;
 mod functions;
@@ -17,6 +18,7 @@ mod lua;
 mod projects;
 mod results;
 mod scaffold;
+mod security;
 mod stopping;
 
 use wippy_testkit::Dir;

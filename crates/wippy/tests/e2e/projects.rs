@@ -85,21 +85,6 @@ fn check_compiles_lua() {
 }
 
 #[test]
-fn a_required_variable_without_a_value() {
-    let dir = dir();
-    let env = "    wasi: { env: [{ id: api_url, name: API_URL, required: true }] }\n";
-    dir.entries(&format!(
-        "{HOSTS}{}{env}
-  - {{ name: os, kind: env.storage.os }}
-  - {{ name: api_url, kind: env.variable, variable: WIPPY_TEST_API_URL, storage: os }}
-",
-        command("cli-args", "run")
-    ));
-    assert_snapshot!(dir.wippy(["run", "cli-args"]).exits(2));
-    dir.wippy(["run", "cli-args"]).env("WIPPY_TEST_API_URL", "x").succeeds();
-}
-
-#[test]
 fn a_cache_that_cannot_be_written() {
     let dir = with_command("hello-wat", "greet");
     dir.write("a-file", "");
