@@ -1,12 +1,14 @@
-//! The functions of `wasi:filesystem/types` that the host counts, for components.
+//! The functions of `wasi:filesystem/types` that the host counts, for components; and three
+//! that it corrects: times of a mount itself, and what crosses filesystems.
 
 use std::sync::Arc;
 
+use rustix::fs::{Dir, Mode, OFlags};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Accessor, Linker, Resource};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorFlags, ErrorCode, Filesize, HostDescriptor, OpenFlags, PathFlags,
+    DescriptorFlags, ErrorCode, Filesize, HostDescriptor, NewTimestamp, OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult, ReaddirIterator};
 use wasmtime_wasi::p3::bindings::filesystem::types as p3;
@@ -37,6 +39,15 @@ pub(crate) fn shadow(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     types.func_wrap("[method]descriptor.read-via-stream", read_via_stream)?;
     types.func_wrap("[method]descriptor.write-via-stream", write_via_stream)?;
     types.func_wrap("[method]descriptor.append-via-stream", append_via_stream)?;
+    types.func_wrap_async("[method]descriptor.set-times", |store, params| {
+        Box::new(set_times(store, params))
+    })?;
+    types.func_wrap_async("[method]descriptor.rename-at", |store, params| {
+        Box::new(rename_at(store, params))
+    })?;
+    types.func_wrap_async("[method]descriptor.link-at", |store, params| {
+        Box::new(link_at(store, params))
+    })?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -44,10 +55,11 @@ pub(crate) fn shadow(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 /// The same for WASI 0.3, whose listings and streams hold one piece at a time.
 pub(crate) fn shadow_concurrent(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
-    linker.instance(TYPES_0_3)?.func_wrap_concurrent(
-        "[method]descriptor.open-at",
-        |accessor, params| Box::pin(open_at_concurrent(accessor, params)),
-    )?;
+    linker
+        .instance(TYPES_0_3)?
+        .func_wrap_concurrent("[method]descriptor.open-at", |accessor, params| {
+            Box::pin(open_at_concurrent(accessor, params))
+        })?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -87,8 +99,7 @@ async fn open_at_concurrent(
         return Ok((Err(p3::ErrorCode::Quota),));
     };
     let files = accessor.with_getter::<WasiFilesystem>(Guest::filesystem);
-    let opened =
-        p3::HostDescriptorWithStore::open_at(&files, dir, at, path, open, flags).await;
+    let opened = p3::HostDescriptorWithStore::open_at(&files, dir, at, path, open, flags).await;
     match opened {
         Ok(descriptor) => accessor.with(|mut store| {
             let guest = store.data_mut();
@@ -129,7 +140,10 @@ async fn read_directory(
 /// be read holds nothing: reading it gives the error.
 fn measure(dir: &Arc<std::fs::File>, enough: u64) -> u64 {
     let mut bytes: u64 = 0;
-    for entry in rustix::fs::Dir::read_from(dir).into_iter().flatten() {
+    // A mount's own handle is one that cannot be read (`O_PATH`): so it is opened anew.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat(dir, c".", flags, Mode::empty());
+    for entry in opened.and_then(Dir::new).into_iter().flatten() {
         let Ok(entry) = entry else { break };
         bytes = bytes.saturating_add(LISTED_BYTES + entry.file_name().count_bytes() as u64);
         if bytes > enough {
@@ -170,6 +184,62 @@ fn append_via_stream(
         return Ok((Err(TOO_MANY),));
     }
     answer(guest.filesystem().append_via_stream(file))
+}
+
+/// A folder's times are set by its path `.`: the handle of a mount cannot set any.
+async fn set_times(
+    mut store: StoreContextMut<'_, Guest>,
+    (descriptor, access, modification): (Resource<Descriptor>, NewTimestamp, NewTimestamp),
+) -> Answer<()> {
+    let mut view = store.data_mut().filesystem();
+    let set = match view.table.get(&descriptor)? {
+        Descriptor::Dir(_) => {
+            let (at, path) = (PathFlags::empty(), ".".to_owned());
+            view.set_times_at(descriptor, at, path, access, modification).await
+        }
+        Descriptor::File(_) => view.set_times(descriptor, access, modification).await,
+    };
+    answer(set)
+}
+
+async fn rename_at(
+    mut store: StoreContextMut<'_, Guest>,
+    (from, old, to, new): (Resource<Descriptor>, String, Resource<Descriptor>, String),
+) -> Answer<()> {
+    let mut view = store.data_mut().filesystem();
+    let devices = (device(view.table.get(&from)?), device(view.table.get(&to)?));
+    Ok((cross_device(answer(view.rename_at(from, old, to, new).await)?.0, devices),))
+}
+
+type Link = (Resource<Descriptor>, PathFlags, String, Resource<Descriptor>, String);
+
+async fn link_at(
+    mut store: StoreContextMut<'_, Guest>,
+    (from, at, old, to, new): Link,
+) -> Answer<()> {
+    let mut view = store.data_mut().filesystem();
+    let devices = (device(view.table.get(&from)?), device(view.table.get(&to)?));
+    Ok((cross_device(answer(view.link_at(from, at, old, to, new).await)?.0, devices),))
+}
+
+/// The filesystem that a folder is on.
+fn device(descriptor: &Descriptor) -> Option<u64> {
+    match descriptor {
+        Descriptor::Dir(dir) => rustix::fs::fstat(&dir.dir).ok().map(|stat| stat.st_dev),
+        Descriptor::File(_) => None,
+    }
+}
+
+/// wasmtime-wasi says `io` where the system says that two filesystems are two. Programs that
+/// move files look for that, and copy then.
+fn cross_device(
+    result: Result<(), ErrorCode>,
+    (from, to): (Option<u64>, Option<u64>),
+) -> Result<(), ErrorCode> {
+    result.map_err(|code| match code {
+        ErrorCode::Io if from != to => ErrorCode::CrossDevice,
+        code => code,
+    })
 }
 
 /// An error code is the guest's, anything else ends it.

@@ -67,9 +67,7 @@ pub(crate) fn shadow(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
                 }
                 let errno = forward!(
                     caller,
-                    path_open(
-                        dir, at, path, path_len, open, rights, inheriting, flags, result
-                    )
+                    path_open(dir, at, path, path_len, open, rights, inheriting, flags, result)
                 )?;
                 if errno == 0 {
                     caller.data_mut().files.opened1();

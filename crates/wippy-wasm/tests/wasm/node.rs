@@ -53,14 +53,20 @@ impl Node {
     }
 
     pub(crate) fn with_stdin(stdin: &str) -> Self {
-        Self::make(stdin, |_| {})
+        Self::make(stdin, None, |_| {})
+    }
+
+    /// One that keeps compiled code between runs of the tests.
+    pub(crate) fn cached(stdin: &str) -> Self {
+        let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("wasm-cache");
+        Self::make(stdin, Some(cache), |_| {})
     }
 
     pub(crate) fn with_host(change: impl FnOnce(&mut HostSpec)) -> Self {
-        Self::make("", change)
+        Self::make("", None, change)
     }
 
-    fn make(stdin: &str, change: impl FnOnce(&mut HostSpec)) -> Self {
+    fn make(stdin: &str, cache_dir: Option<PathBuf>, change: impl FnOnce(&mut HostSpec)) -> Self {
         let (terminal, stdout, stderr) = Terminal::memory(stdin);
         let kernel = Kernel::new(KernelOptions::default());
         let mut host = HostSpec::new(id(PROCESSES));
@@ -68,7 +74,10 @@ impl Node {
         change(&mut host);
         kernel.add_host(host);
         kernel.add_host(HostSpec::terminal(id(TERMINAL)));
-        let runtime = Arc::new(WasmRuntime::new(WasmOptions::new(Arc::new(terminal))));
+        let runtime = Arc::new(WasmRuntime::new(WasmOptions {
+            cache_dir,
+            ..WasmOptions::new(Arc::new(terminal))
+        }));
         Self { kernel, runtime, stdout, stderr }
     }
 

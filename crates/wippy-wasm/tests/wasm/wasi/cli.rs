@@ -25,7 +25,7 @@ async fn a_command_gets_the_spawns_arguments_last() {
         let lab = Lab::new();
         let mut spec = lab.spec(guest);
         spec.args = vec!["env NONE".to_owned()];
-        let (_, lines) = lab.command(spec, &["open 0 r /none", "tty"]).await;
+        let (_, lines) = lab.command(spec, &["open 0 r /data/none", "tty"]).await;
         assert_eq!(lines, ["none", "!ENOENT", "0 0 0"], "{guest}");
     }
 }
@@ -68,12 +68,12 @@ async fn stdin_is_empty_on_a_process_host() {
 
 #[tokio::test]
 async fn stdin_ends_on_a_terminal_host() {
-    let lab = Lab { node: Node::with_stdin("four lines"), ..Lab::new() };
+    let lab = Lab { node: Node::cached("four lines"), ..Lab::new() };
     let lines = ["stdin s", "input-block s", "read-wait s 4", "drain s", "read-wait s 4"];
     let exit = lab.exit_on(TERMINAL, lab.spec("wasi-rust"), &lines).await;
     assert_eq!(exit, Exit::Normal(texts(&["ok", "ok", "four", "6", "!closed"])));
     for guest in ["posix-c", "posix-c-component"] {
-        let lab = Lab { node: Node::with_stdin("hello"), ..Lab::new() };
+        let lab = Lab { node: Node::cached("hello"), ..Lab::new() };
         let (_, lines) = lab.command(lab.spec(guest), &["stdin", "stdin"]).await;
         assert_eq!(lines, ["hello<5>", "<0>"], "{guest}");
     }

@@ -161,13 +161,9 @@ async fn by_no_race() {
     lab.write("turn/secret", "harmless");
     let (turn, spare, evil) = (lab.data("turn"), lab.data("spare"), lab.data("evil"));
     let done = AtomicBool::new(false);
-    let read = [
-        "open f d f - read turn/secret",
-        "read f 10 0",
-        "close f",
-        "std-read /data/turn/secret",
-    ]
-    .repeat(400);
+    let read =
+        ["open f d f - read turn/secret", "read f 10 0", "close f", "std-read /data/turn/secret"]
+            .repeat(400);
     let (mut through, mut refused, mut swaps) = (0, 0, 0);
     std::thread::scope(|scope| {
         let swapper = scope.spawn(|| {

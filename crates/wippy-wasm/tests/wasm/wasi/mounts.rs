@@ -47,7 +47,10 @@ async fn a_read_only_mount_refuses_every_write() {
         ("std-rmdirs /data/sub", "!PermissionDenied"),
         ("std-rename /data/file /data/other", "!PermissionDenied"),
         ("std-read /data/file", "content"),
-        ("ls d", "file:DescriptorType::RegularFile soft:DescriptorType::SymbolicLink sub:DescriptorType::Directory"),
+        (
+            "ls d",
+            "file:DescriptorType::RegularFile soft:DescriptorType::SymbolicLink sub:DescriptorType::Directory",
+        ),
     ];
     lab.expect(lab.read_only("wasi-rust"), &rows).await;
     assert_eq!(lab.read("file"), "content");

@@ -19,8 +19,14 @@ async fn lengths_are_as_asked() {
     lab.expect(lab.spec("wasi-rust"), &rows).await;
     for guest in ["posix-c", "posix-c-component"] {
         let (_, lines) = lab.command(lab.spec(guest), &["random 100000"]).await;
-        let zeroes: usize =
-            lines[0].strip_prefix("100000 bytes, ").unwrap().split(' ').next().unwrap().parse().unwrap();
+        let zeroes: usize = lines[0]
+            .strip_prefix("100000 bytes, ")
+            .unwrap()
+            .split(' ')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
         // One byte in 256 is zero: 390 of them, 25 standard deviations to each side.
         assert!((1..1000).contains(&zeroes), "{guest}: {lines:?}");
     }
@@ -29,7 +35,8 @@ async fn lengths_are_as_asked() {
 #[tokio::test]
 async fn nothing_comes_twice() {
     let lab = Lab::new();
-    let lines = ["random 16", "random 16", "random-u64", "insecure 16", "insecure 16", "insecure-u64"];
+    let lines =
+        ["random 16", "random 16", "random-u64", "insecure 16", "insecure 16", "insecure-u64"];
     let mut seen = BTreeSet::new();
     let mut count = 0;
     for _ in 0..2 {
