@@ -138,7 +138,7 @@ async fn read_directory(
 
 /// What a listing of a folder would hold, or something above `enough`. A folder that cannot
 /// be read holds nothing: reading it gives the error.
-fn measure(dir: &Arc<std::fs::File>, enough: u64) -> u64 {
+pub(super) fn measure(dir: &Arc<std::fs::File>, enough: u64) -> u64 {
     let mut bytes: u64 = 0;
     // A mount's own handle is one that cannot be read (`O_PATH`): so it is opened anew.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -247,5 +247,39 @@ fn answer<T>(result: FsResult<T>) -> Answer<T> {
     match result {
         Ok(value) => Ok((Ok(value),)),
         Err(error) => Ok((Err(FsError::downcast(error)?),)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmtime::Engine;
+
+    use super::*;
+
+    /// A name that wasmtime-wasi does not have would shadow nothing, and nobody would notice.
+    #[test]
+    fn what_is_shadowed_is_there() {
+        let mut linker = Linker::<Guest>::new(&Engine::default());
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
+        wasmtime_wasi::p3::add_to_linker(&mut linker).unwrap();
+        let names = [
+            "open-at",
+            "read-directory",
+            "read-via-stream",
+            "write-via-stream",
+            "append-via-stream",
+            "set-times",
+            "rename-at",
+            "link-at",
+        ];
+        let names = names.map(|name| (TYPES, name)).into_iter().chain([(TYPES_0_3, "open-at")]);
+        for (instance, name) in names {
+            let name = format!("[method]descriptor.{name}");
+            let mut instance = linker.instance(instance).unwrap();
+            let twice = instance.func_new(&name, |_, _, _, _| Ok(()));
+            assert!(twice.is_err(), "{name} is not there");
+        }
+        shadow(&mut linker).unwrap();
+        shadow_concurrent(&mut linker).unwrap();
     }
 }

@@ -8,6 +8,7 @@ use wasmtime::{Caller, Extern, Linker};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as functions, WasiSnapshotPreview1};
 use wiggle::GuestMemory;
 
+use crate::files::listings;
 use crate::guest::Guest;
 use crate::interfaces::PREVIEW1;
 
@@ -126,6 +127,7 @@ pub(crate) fn shadow(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             })
         },
     )?;
+    listings::shadow(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }
