@@ -13,6 +13,7 @@ mod help;
 mod hosts;
 mod logs;
 mod lua;
+mod output;
 mod projects;
 mod results;
 mod scaffold;
