@@ -22,6 +22,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 use wiggle::GuestMemory;
 
 use crate::files::components::measure;
+use crate::files::preview1::fuel;
 use crate::guest::Guest;
 use crate::interfaces::PREVIEW1;
 
@@ -73,7 +74,7 @@ pub(super) fn shadow(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         |mut caller: Caller<'_, Guest>,
          (fd, buffer, len, cookie, result): (i32, i32, i32, i64, i32)| {
             Box::new(async move {
-                let fuel = wasmtime::AsContextMut::as_context_mut(&mut caller).hostcall_fuel();
+                let fuel = fuel(&mut caller);
                 let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
                     return Err(wasmtime::Error::msg("missing required memory export"));
                 };
