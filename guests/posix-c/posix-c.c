@@ -266,6 +266,17 @@ static void run(char *line) {
   else printf("no such call: %s\n", call);
 }
 
+// Where the preview1 adapter of the component keeps its state. Without this it grows the
+// memory itself, and wasi-libc's malloc takes the new page for its own.
+__attribute__((export_name("cabi_realloc"))) void *cabi_realloc(void *ptr, size_t old_size,
+                                                                size_t align, size_t new_size) {
+  (void)old_size;
+  if (new_size == 0) return (void *)align;
+  void *grown = realloc(ptr, new_size);
+  if (grown == NULL) abort();
+  return grown;
+}
+
 int main(int argc, char **argv) {
   for (int i = 1; i < argc; i++) run(argv[i]);
   return EXIT_SUCCESS;

@@ -47,6 +47,9 @@ const HANDLE_BYTES: u64 = 256;
 /// What every guest may have: its streams, mounts and pollables.
 const HANDLES_MIN: u64 = 256;
 
+/// What every guest may ask of the random generator at once: std seeds its maps from it.
+const RANDOM_BYTES_MIN: u64 = 4096;
+
 /// How many handles of resources a guest may hold: its `host_buffer_bytes` of them.
 pub(crate) fn handles_max(limits: &Limits) -> usize {
     usize::try_from((limits.host_buffer_bytes / HANDLE_BYTES).max(HANDLES_MIN))
@@ -154,7 +157,7 @@ impl Guest {
                 builder.env(&variable.name, value);
             }
         }
-        builder.max_random_size(config.limits.host_buffer_bytes);
+        builder.max_random_size(config.limits.host_buffer_bytes.max(RANDOM_BYTES_MIN));
         if let Some(cwd) = &config.cwd {
             builder.initial_cwd(cwd);
             // For guests that cannot ask: preview1 has no other way.

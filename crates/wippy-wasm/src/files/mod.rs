@@ -2,11 +2,12 @@
 //!
 //! wasmtime-wasi opens as many as the system allows; here `max_open_files` is the limit, of
 //! WASI 0.2, WASI 0.3 and preview1 alike. The functions that open or that hold much are
-//! shadowed: `components` and `preview1`. `mounts` hands the entry's directories over.
+//! shadowed: `components`, `preview1` and `listings`. `mounts` hands the entry's directories over.
 //!
 //! Not counted: the mounts themselves, and listings, which close their folder at once.
 
 mod components;
+mod listings;
 mod mounts;
 mod preview1;
 
@@ -40,6 +41,7 @@ pub(crate) struct Files {
     listings: Vec<(u32, u64)>,
     /// Files that preview1 has opened since they were counted, and those counted.
     opened1: usize,
+    listings1: listings::Listings,
 }
 
 /// The place of a file that is being opened. Dropped without [`Files::opened`], it is free.
@@ -53,6 +55,7 @@ impl Files {
             listing_bytes_max: limits.host_buffer_bytes,
             listings: Vec::new(),
             opened1: 0,
+            listings1: listings::Listings::default(),
         }
     }
 

@@ -4,10 +4,11 @@
 //! own. A larger one than [`IO_BYTES_MAX`] is read or written in part, as POSIX allows and
 //! every libc expects, instead of failing for want of memory.
 
-use wasmtime::{Caller, Extern, Linker};
+use wasmtime::{AsContextMut, Caller, Extern, Linker};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::{self as functions, WasiSnapshotPreview1};
 use wiggle::GuestMemory;
 
+use crate::files::listings;
 use crate::guest::Guest;
 use crate::interfaces::PREVIEW1;
 
@@ -23,7 +24,7 @@ const BUFFERS_MAX: u32 = 1024;
 /// Calls a function of wasmtime-wasi's preview1 on the guest's memory.
 macro_rules! forward {
     ($caller:ident, $function:ident($($arg:expr),*)) => {{
-        let fuel = $caller.as_context_fuel();
+        let fuel = fuel(&mut $caller);
         match $caller.get_export("memory") {
             Some(Extern::Memory(memory)) => {
                 let (bytes, guest) = memory.data_and_store_mut(&mut $caller);
@@ -41,6 +42,25 @@ macro_rules! forward {
             _ => Err(wasmtime::Error::msg("missing required memory export")),
         }
     }};
+}
+
+/// Defines a function that takes buffers, the first of them shortened.
+macro_rules! shorten_buffers {
+    ($linker:ident, $function:ident($($rest:ident: $ty:ty),*)) => {
+        $linker.func_wrap_async(
+            PREVIEW1,
+            stringify!($function),
+            |mut caller: Caller<'_, Guest>,
+             (fd, buffers, count, $($rest),*): (i32, i32, i32, $($ty),*)| {
+                Box::new(async move {
+                    let shortened = Shortened::new(&mut caller, buffers, count);
+                    let errno = forward!(caller, $function(fd, buffers, count, $($rest),*));
+                    shortened.restore(&mut caller);
+                    errno
+                })
+            },
+        )?;
+    };
 }
 
 /// Puts the counting functions before wasmtime-wasi's.
@@ -76,68 +96,18 @@ pub(crate) fn shadow(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             })
         },
     )?;
-    type Positioned = (i32, i32, i32, i64, i32);
-    type Current = (i32, i32, i32, i32);
-    linker.func_wrap_async(
-        PREVIEW1,
-        "fd_read",
-        |mut caller: Caller<'_, Guest>, (fd, buffers, count, result): Current| {
-            Box::new(async move {
-                let shortened = Shortened::new(&mut caller, buffers, count);
-                let errno = forward!(caller, fd_read(fd, buffers, count, result));
-                shortened.restore(&mut caller);
-                errno
-            })
-        },
-    )?;
-    linker.func_wrap_async(
-        PREVIEW1,
-        "fd_write",
-        |mut caller: Caller<'_, Guest>, (fd, buffers, count, result): Current| {
-            Box::new(async move {
-                let shortened = Shortened::new(&mut caller, buffers, count);
-                let errno = forward!(caller, fd_write(fd, buffers, count, result));
-                shortened.restore(&mut caller);
-                errno
-            })
-        },
-    )?;
-    linker.func_wrap_async(
-        PREVIEW1,
-        "fd_pread",
-        |mut caller: Caller<'_, Guest>, (fd, buffers, count, offset, result): Positioned| {
-            Box::new(async move {
-                let shortened = Shortened::new(&mut caller, buffers, count);
-                let errno = forward!(caller, fd_pread(fd, buffers, count, offset, result));
-                shortened.restore(&mut caller);
-                errno
-            })
-        },
-    )?;
-    linker.func_wrap_async(
-        PREVIEW1,
-        "fd_pwrite",
-        |mut caller: Caller<'_, Guest>, (fd, buffers, count, offset, result): Positioned| {
-            Box::new(async move {
-                let shortened = Shortened::new(&mut caller, buffers, count);
-                let errno = forward!(caller, fd_pwrite(fd, buffers, count, offset, result));
-                shortened.restore(&mut caller);
-                errno
-            })
-        },
-    )?;
+    shorten_buffers!(linker, fd_read(result: i32));
+    shorten_buffers!(linker, fd_write(result: i32));
+    shorten_buffers!(linker, fd_pread(offset: i64, result: i32));
+    shorten_buffers!(linker, fd_pwrite(offset: i64, result: i32));
+    listings::shadow(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
-trait Fuel {
-    fn as_context_fuel(&mut self) -> usize;
-}
-
-impl Fuel for Caller<'_, Guest> {
-    fn as_context_fuel(&mut self) -> usize {
-        wasmtime::AsContextMut::as_context_mut(self).hostcall_fuel()
-    }
+/// What one call may bring to the host.
+pub(super) fn fuel(caller: &mut Caller<'_, Guest>) -> usize {
+    caller.as_context_mut().hostcall_fuel()
 }
 
 /// The first buffer of a call, made shorter in the guest's memory while the call runs. The

@@ -1,11 +1,12 @@
 //! The examples, run as their READMEs say.
 
-use wippy_testkit::guests;
+use wippy_testkit::{Dir, guests};
 
 use crate::dir;
 
-/// Runs every `$ wippy …` line of a README and compares what follows it.
-fn runs_as_its_readme_says(name: &str) {
+/// Runs every `$ wippy …` line of a README and compares what follows it; a `$ cat FILE` line
+/// is compared with the file.
+fn runs_as_its_readme_says(name: &str) -> Dir {
     let dir = dir();
     dir.example(name);
     let readme = guests::workspace().join("examples").join(name).join("README.md");
@@ -13,17 +14,26 @@ fn runs_as_its_readme_says(name: &str) {
     let mut lines = readme.lines().filter_map(|line| line.strip_prefix("    ")).peekable();
     let mut runs = 0;
     while let Some(line) = lines.next() {
-        let Some(command) = line.strip_prefix("$ wippy ") else { continue };
+        let Some(command) = line.strip_prefix("$ ") else { continue };
         let mut expected = String::new();
         while let Some(output) = lines.next_if(|line| !line.starts_with('$')) {
             expected.push_str(output);
             expected.push('\n');
         }
-        dir.wippy(command.split(' ')).succeeds().prints(&expected).quietly();
-        runs += 1;
+        match command.split_once(' ') {
+            Some(("wippy", args)) => {
+                dir.wippy(args.split(' ')).succeeds().prints(&expected).quietly();
+                runs += 1;
+            }
+            Some(("cat", file)) => {
+                assert_eq!(std::fs::read_to_string(dir.join(file)).unwrap(), expected, "{file}");
+            }
+            _ => panic!("{name}: cannot run {command}"),
+        }
     }
     assert!(runs > 1, "the README of {name} shows commands");
     dir.wippy(["check"]).succeeds().quietly();
+    dir
 }
 
 #[test]
@@ -39,4 +49,30 @@ fn compute() {
 #[test]
 fn functions() {
     runs_as_its_readme_says("functions");
+}
+
+/// Each of the three programs writes what the README shows, and none of them anything else.
+#[test]
+fn files() {
+    let dir = runs_as_its_readme_says("files");
+    let summary = |format: &str| {
+        std::fs::read_to_string(dir.join(format!("output/summary.{format}"))).unwrap()
+    };
+    let data = std::fs::read_to_string(dir.join("data/input.csv")).unwrap();
+    let expected = (summary("json"), summary("csv"));
+    for name in ["file_processor", "file_processor_c", "file_processor_command"] {
+        std::fs::remove_dir_all(dir.join("output")).unwrap();
+        dir.wippy(["run", name]).succeeds();
+        dir.wippy(["run", "-o", "myns:output_format:default=csv", name]).succeeds();
+        assert_eq!((summary("json"), summary("csv")), expected, "{name}");
+        let written = std::fs::read_dir(dir.join("output")).unwrap().count();
+        assert_eq!(written, 2, "{name}");
+        let wrong = dir.wippy(["run", "-o", "myns:output_format:default=xml", name]).exits(1);
+        assert!(wrong.stderr.contains("OUTPUT_FORMAT=xml: it may be json or csv"), "{wrong}");
+    }
+    assert_eq!(std::fs::read_to_string(dir.join("data/input.csv")).unwrap(), data);
+    // Without its file, the process fails with the words of its guest.
+    std::fs::remove_file(dir.join("data/input.csv")).unwrap();
+    let missing = dir.wippy(["run", "file_processor"]).exits(1);
+    assert!(missing.stderr.contains("/data/input.csv: No such file"), "{missing}");
 }

@@ -75,6 +75,11 @@ fn limits_of_a_file() {
     assert!(looped.stderr.contains("did not end within 50 ms"), "{looped}");
     let bomb = dir.wippy(["run", "--limit", "memory=1MiB", "bomb.wasm"]).exits(1);
     assert!(bomb.stderr.contains("out of memory"), "{bomb}");
+    dir.guest("posix-c", "posix.wasm").write("data/file", "");
+    let files = ["run", "--mount", "data::/data", "--limit", "files=3", "posix.wasm"];
+    dir.wippy(files.into_iter().chain(["open-many 10 /data/file"]))
+        .succeeds()
+        .prints("!EMFILE after 3\n");
     dir.wippy(["run", "--limit", "execution=5", "loop.wasm"])
         .exits(2)
         .mentions("--limit execution=5: \"5\" is no value of a limit");

@@ -15,6 +15,7 @@ mod help;
 mod hosts;
 mod logs;
 mod lua;
+mod output;
 mod projects;
 mod results;
 mod scaffold;

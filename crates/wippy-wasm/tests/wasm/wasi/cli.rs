@@ -26,7 +26,7 @@ async fn a_command_gets_the_spawns_arguments_last() {
         let lab = Lab::new();
         let mut spec = lab.spec(guest);
         spec.args = vec!["env NONE".to_owned()];
-        let (_, lines) = lab.command(spec, &["open 0 r /none", "tty"]).await;
+        let (_, lines) = lab.command(spec, &["open 0 r /data/none", "tty"]).await;
         assert_eq!(lines, ["none", "!ENOENT", "0 0 0"], "{guest}");
     }
 }

@@ -64,7 +64,7 @@ async fn modes_are_kept() {
 async fn a_folder_is_no_file() {
     let lab = Lab::new();
     let rows = [
-        ("read d 10 0", "!is-directory"),
+        ("read d 10 0", "!bad-descriptor"),
         ("write d 0 x", "!bad-descriptor"),
         ("set-size d 0", "!bad-descriptor"),
         ("advise d", "!bad-descriptor"),

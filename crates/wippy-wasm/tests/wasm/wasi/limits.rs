@@ -1,7 +1,7 @@
 //! `max_open_files`, and what a guest may make the host hold.
 
-use wippy_model::{Exit, Kind, Limit};
-use wippy_wasm::WasmSpec;
+use wippy_model::{Exit, Kind, Limit, Value};
+use wippy_wasm::{BinarySource, WasmSpec};
 
 use super::Lab;
 
@@ -99,6 +99,18 @@ async fn listings_are_bounded() {
     lab.expect(small(250_000), &rows).await;
 }
 
+#[tokio::test]
+async fn listings_of_posix_are_bounded() {
+    let lab = Lab::new();
+    for number in 0..500 {
+        lab.write(&format!("file-{number:06}"), "");
+    }
+    let rows = [("ls-count /data", "!ENOMEM"), ("stat /data/none", "!ENOENT")];
+    lab.posix(|spec| spec.limits.host_buffer_bytes = 50_000, |_| {}, &rows).await;
+    let rows = [("ls-count /data", "500")];
+    lab.posix(|spec| spec.limits.host_buffer_bytes = 60_000, |_| {}, &rows).await;
+}
+
 fn held(exit: Exit, bytes: u64, why: &str) {
     let Exit::Limit(Limit::HostBuffer, error) = exit else { panic!("{exit:?}") };
     assert_eq!(error.kind(), Kind::ResourceExhausted);
@@ -123,7 +135,7 @@ async fn handles_are_bounded() {
     // A guest that gives them back has as many as it likes.
     let lines = ["sleep 0"; 500];
     let mut spec = lab.spec("wasi-rust");
-    spec.limits.host_buffer_bytes = 0;
+    spec.limits.host_buffer_bytes = 100_000;
     assert_eq!(lab.run(spec, &lines).await.len(), 500);
 }
 
@@ -131,7 +143,7 @@ async fn handles_are_bounded() {
 #[tokio::test]
 async fn one_write_is_bounded() {
     let lab = Lab::new();
-    let lines = ["dir d /data", "open f d f create write file", "write-len f 1000000"];
+    let lines = ["dir d /data", "open f d f create write file", "write-len f 1000001"];
     let mut spec = lab.spec("wasi-rust");
     spec.limits.host_buffer_bytes = 1_000_000;
     let exit = lab.exit(spec, &lines).await;
@@ -150,4 +162,82 @@ async fn output_past_its_limit_is_dropped() {
     spec.limits.output_bytes = 1000;
     let rows = [("stdout o", "ok"), ("lines o 1000 1000", "ok"), ("check-write o", "1048576")];
     lab.expect(spec, &rows).await;
+}
+
+fn written(name: &str, text: &str) -> WasmSpec {
+    let mut spec = crate::node::spec(name, Some("run"));
+    let bytes = wat::parse_str(text).unwrap();
+    spec.source = BinarySource::Bytes { name: format!("{name}.wat"), bytes: bytes.into() };
+    spec
+}
+
+/// Handles of a guest's own resources take the host's memory as well.
+#[tokio::test]
+async fn handles_of_a_guests_own_resources_are_bounded() {
+    let lab = Lab::new();
+    let endless = written(
+        "own-handles",
+        r#"(component
+            (type $own (resource (rep i32)))
+            (core func $new (canon resource.new $own))
+            (core module $module
+                (import "" "new" (func $new (param i32) (result i32)))
+                (func (export "run") (loop $more (drop (call $new (i32.const 1))) (br $more))))
+            (core instance $instance
+                (instantiate $module (with "" (instance (export "new" (func $new))))))
+            (func (export "run") (canon lift (core func $instance "run"))))"#,
+    );
+    let exit = lab.node.run(endless, vec![]).await.unwrap();
+    let Exit::Limit(Limit::HostBuffer, error) = exit else { panic!("{exit:?}") };
+    assert_eq!(
+        error.message(),
+        "test:own-handles: it makes the host hold more than 16777216 bytes \
+         (limits.host_buffer_bytes): cannot allocate another handle: store handle limit exceeded"
+    );
+}
+
+#[tokio::test]
+async fn instances_are_bounded() {
+    let lab = Lab::new();
+    let mut three = written(
+        "three",
+        r#"(component
+            (core module $module (func (export "run")))
+            (core instance (instantiate $module))
+            (core instance (instantiate $module))
+            (core instance $instance (instantiate $module))
+            (func (export "run") (canon lift (core func $instance "run"))))"#,
+    );
+    three.limits.instances = 3;
+    let exit = lab.node.run(three.clone(), vec![]).await.unwrap();
+    assert!(exit.is_normal(), "{exit}");
+    three.limits.instances = 2;
+    let exit = lab.node.run(three, vec![]).await.unwrap();
+    let Exit::Limit(Limit::Instances, error) = exit else { panic!("{exit:?}") };
+    assert_eq!(
+        error.message(),
+        "test:three: it has more than 2 instances, memories or tables (limits.instances)"
+    );
+}
+
+/// What a method returns is lifted within the same budget.
+#[tokio::test]
+async fn results_are_bounded() {
+    let lab = Lab::new();
+    let mut large = written(
+        "large",
+        r#"(component
+            (core module $module
+                (memory (export "memory") 32)
+                (data (i32.const 0) "\10\00\00\00\40\42\0f\00")
+                (func (export "run") (result i32) (i32.const 0)))
+            (core instance $instance (instantiate $module))
+            (func (export "run") (result (list u8))
+                (canon lift (core func $instance "run") (memory $instance "memory"))))"#,
+    );
+    let exit = lab.node.run(large.clone(), vec![]).await.unwrap();
+    assert!(matches!(&exit, Exit::Normal(Value::Bytes(bytes)) if bytes.len() == 1_000_000));
+    large.limits.host_buffer_bytes = 999_999;
+    let exit = lab.node.run(large, vec![]).await.unwrap();
+    assert!(matches!(exit, Exit::Limit(Limit::HostBuffer, _)), "{exit}");
 }

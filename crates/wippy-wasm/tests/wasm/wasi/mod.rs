@@ -39,7 +39,7 @@ impl Lab {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("data")).unwrap();
         std::fs::write(folder.path().join("secret"), "secret").unwrap();
-        Self { node: Node::new(), folder }
+        Self { node: Node::with_stdin(""), folder }
     }
 
     /// A path in `data`.
@@ -107,9 +107,7 @@ impl Lab {
     pub(crate) async fn expect(&self, spec: WasmSpec, rows: &[(&str, &str)]) {
         let lines: Vec<&str> = rows.iter().map(|row| row.0).collect();
         let answers = self.run(spec, &lines).await;
-        for ((line, expected), answer) in rows.iter().zip(&answers) {
-            assert_eq!(answer, expected, "{line}");
-        }
+        same(rows, &answers, "");
     }
 
     /// What a command prints, line by line, on the terminal host.
@@ -135,13 +133,23 @@ impl Lab {
             change(&mut spec);
             let calls: Vec<&str> = rows.iter().map(|row| row.0).collect();
             let (exit, lines) = self.command(spec, &calls).await;
-            assert!(exit.is_normal(), "{guest}: {exit} {lines:?}");
-            for ((call, expected), line) in rows.iter().zip(&lines) {
-                assert_eq!(line, expected, "{guest}: {call}");
-            }
-            assert_eq!(lines.len(), rows.len(), "{guest}: {lines:?}");
+            let stack = exit.error().and_then(|error| error.stack().map(ToString::to_string));
+            assert!(exit.is_normal(), "{guest}: {exit} {lines:?} {stack:?}");
+            same(rows, &lines, guest);
         }
     }
+}
+
+/// Compares answers with what is expected, and shows every difference.
+pub(crate) fn same(rows: &[(&str, &str)], answers: &[String], guest: &str) {
+    let differences: Vec<String> = rows
+        .iter()
+        .zip(answers)
+        .filter(|((_, expected), answer)| answer != expected)
+        .map(|((line, expected), answer)| format!("{line}: {answer}, and not {expected}"))
+        .collect();
+    assert!(differences.is_empty(), "{guest}\n{}", differences.join("\n"));
+    assert_eq!(answers.len(), rows.len(), "{guest}: {answers:?}");
 }
 
 /// A list of texts.

@@ -54,7 +54,7 @@ async fn output_streams() {
         ("write-now s X", "ok"),
         ("flush-wait s", "ok"),
         ("zeroes-wait b 2", "ok"),
-        ("read f 100 14", "Xore.\0\0"),
+        ("read f 100 13", "Xore.\0\0"),
     ];
     // The word after two spaces begins with a space: "hello WORLD! more".
     let lines: Vec<&str> = rows.iter().map(|row| row.0).collect();
