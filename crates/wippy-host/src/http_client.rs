@@ -55,11 +55,7 @@ impl HttpTimeouts {
 
 impl Default for HttpTimeouts {
     fn default() -> Self {
-        Self {
-            connect: Self::DEFAULT,
-            first_byte: Self::DEFAULT,
-            between_bytes: Self::DEFAULT,
-        }
+        Self { connect: Self::DEFAULT, first_byte: Self::DEFAULT, between_bytes: Self::DEFAULT }
     }
 }
 
@@ -129,7 +125,15 @@ impl From<hyper::Error> for HttpError {
         } else if error.is_user() || error.is_body_write_aborted() {
             Self::RequestBody(error)
         } else {
-            Self::Protocol(error)
+            match error.source().and_then(|source| source.downcast_ref()).map(io::Error::kind) {
+                Some(io::ErrorKind::UnexpectedEof) => Self::Incomplete,
+                Some(
+                    io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::ConnectionReset,
+                ) => Self::Terminated,
+                _ => Self::Protocol(error),
+            }
         }
     }
 }
@@ -188,6 +192,13 @@ impl HttpClient {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let target = Target::of(request.uri())?;
+        // What is there at once would still come in no time.
+        if timeouts.connect.is_zero() {
+            return Err(HttpError::ConnectTimeout);
+        }
+        if timeouts.first_byte.is_zero() {
+            return Err(HttpError::FirstByteTimeout);
+        }
         let stream = timeout(timeouts.connect, self.connect(&target, resolver, allow))
             .await
             .map_err(|_| HttpError::ConnectTimeout)??;
@@ -195,7 +206,8 @@ impl HttpClient {
         let path = request.uri().path_and_query().cloned();
         *request.uri_mut() = Uri::from(path.unwrap_or(PathAndQuery::from_static("/")));
         let progress = Arc::new(Progress { start: Instant::now(), sent_ms: AtomicU64::new(0) });
-        let request = request.map(|body| Sending { body: Box::pin(body), progress: progress.clone() });
+        let request =
+            request.map(|body| Sending { body: Box::pin(body), progress: progress.clone() });
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(Self::BUFFER_BYTES_MAX)
             .max_headers(Self::HEADERS_MAX)
@@ -279,7 +291,13 @@ impl Target {
             _ => return Err(HttpError::Uri("its scheme is neither http nor https")),
         };
         let port = match authority.as_str().strip_prefix(authority.host()) {
-            Some("") => if tls { 443 } else { 80 },
+            Some("") => {
+                if tls {
+                    443
+                } else {
+                    80
+                }
+            }
             Some(_) => authority.port_u16().ok_or(HttpError::Uri("its port is no port"))?,
             None => return Err(HttpError::Uri("its host is no host")),
         };

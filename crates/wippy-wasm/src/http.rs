@@ -31,6 +31,7 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceTable};
+use wasmtime_wasi_http::p2::HeaderResult;
 use wasmtime_wasi_http::p2::bindings::http::outgoing_handler::Host as _;
 use wasmtime_wasi_http::p2::bindings::http::types::{
     self, ErrorCode, Host as _, HostFields as _, HostOutgoingRequest as _,
@@ -39,7 +40,6 @@ use wasmtime_wasi_http::p2::body::HostOutgoingBody;
 use wasmtime_wasi_http::p2::types::{
     HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest,
 };
-use wasmtime_wasi_http::p2::HeaderResult;
 use wasmtime_wasi_http::{
     Error, FieldMap, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
     WasiHttpView,
@@ -106,7 +106,9 @@ impl Http {
         let arrived = Arc::new(AtomicU64::new(0));
         let mut ctx = WasiHttpCtx::new();
         let bytes_max = limits.host_buffer_bytes;
-        ctx.set_field_size_limit(FIELDS_BYTES_MAX.min(usize::try_from(bytes_max).unwrap_or(usize::MAX)));
+        ctx.set_field_size_limit(
+            FIELDS_BYTES_MAX.min(usize::try_from(bytes_max).unwrap_or(usize::MAX)),
+        );
         Self {
             ctx,
             hooks: Hooks {
@@ -126,14 +128,19 @@ impl Http {
     }
 
     /// Counts bytes that the guest is about to make the host hold.
-    pub(crate) fn charge(&mut self, bytes: usize, table: &mut ResourceTable) -> wasmtime::Result<()> {
+    pub(crate) fn charge(
+        &mut self,
+        bytes: usize,
+        table: &mut ResourceTable,
+    ) -> wasmtime::Result<()> {
         let Held { bytes: held, bytes_max, arrived } = &mut self.held;
         *held = held.saturating_add(bytes as u64).saturating_add(arrived.swap(0, Relaxed));
         if *held > *bytes_max {
             *held = table_bytes(table).saturating_add(bytes as u64);
         }
         if *held > *bytes_max {
-            let text = format!("its HTTP headers and bodies would take more than {bytes_max} bytes");
+            let text =
+                format!("its HTTP headers and bodies would take more than {bytes_max} bytes");
             return Err(LimitReached { limit: Limit::HostBuffer, text }.into());
         }
         Ok(())
@@ -412,7 +419,8 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
         "[static]fields.from-list",
         |mut store: Store<'_>, (entries,): (Vec<(String, Vec<u8>)>,)| {
             let guest = store.data_mut();
-            guest.charge_http(entries.iter().map(|(name, value)| field_bytes(name, value)).sum())?;
+            guest
+                .charge_http(entries.iter().map(|(name, value)| field_bytes(name, value)).sum())?;
             let mut http = guest.http();
             let made = http.from_list(entries);
             Ok((header_result(&mut http, made)?,))
@@ -430,7 +438,8 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     )?;
     types.func_wrap(
         "[method]fields.set",
-        |mut store: Store<'_>, (fields, name, values): (Resource<FieldMap>, String, Vec<Vec<u8>>)| {
+        |mut store: Store<'_>,
+         (fields, name, values): (Resource<FieldMap>, String, Vec<Vec<u8>>)| {
             let guest = store.data_mut();
             guest.charge_http(values.iter().map(|value| field_bytes(&name, value)).sum())?;
             let mut http = guest.http();

@@ -217,7 +217,10 @@ async fn resolve(name: &str) -> Result<Vec<String>, String> {
 #[tokio::test]
 async fn names_are_resolved() {
     let found = resolve("localhost").await.unwrap();
-    assert!(!found.is_empty() && found.iter().all(|ip| ip == "127.0.0.1" || ip == "::1"), "{found:?}");
+    assert!(
+        !found.is_empty() && found.iter().all(|ip| ip == "127.0.0.1" || ip == "::1"),
+        "{found:?}"
+    );
 }
 
 #[tokio::test]
