@@ -48,6 +48,7 @@ poll            rust_plain_component
 recurse         wat
 sleep           wat
 sockets         rust_plain_component
+streams         rust_plain_component
 spin-then-return wat
 trap            wat
 trap-rust       rust_component

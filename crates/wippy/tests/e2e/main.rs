@@ -11,6 +11,7 @@ mod examples;
 mod files;
 mod help;
 mod hosts;
+mod http_worker;
 mod logs;
 mod lua;
 mod projects;
