@@ -336,7 +336,12 @@ where
                 let Poll::Ready(end) = Pin::new(driven).poll(context) else { break };
                 connection = None;
                 if let Err(error) = end {
-                    return Poll::Ready(Err(error.into()));
+                    // The response may have come right before, such as from a peer that
+                    // ends TLS without saying so.
+                    return Poll::Ready(match response.as_mut().poll(context) {
+                        Poll::Ready(Ok(response)) => Ok(response),
+                        _ => Err(error.into()),
+                    });
                 }
             }
             loop {
