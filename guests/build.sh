@@ -40,6 +40,7 @@ hello-rust      rust_component
 hello-wat       wat
 http-client     rust_plain_component
 http-worker     rust_component
+http-worker-c   c_component
 loop            wat
 loop-start      wat
 memory-bomb     wat
