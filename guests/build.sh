@@ -65,6 +65,7 @@ hostile/trap-realloc         wat
 hostile/wasi                 rust_hostile
 http-client     rust_plain_component
 http-worker     rust_component
+http-worker-c   c_component
 loop            wat
 loop-start      wat
 memory-bomb     wat
@@ -75,6 +76,7 @@ poll            rust_plain_component
 recurse         wat
 sleep           wat
 sockets         rust_plain_component
+streams         rust_plain_component
 spin-then-return wat
 trap            wat
 trap-rust       rust_component

@@ -125,7 +125,15 @@ impl From<hyper::Error> for HttpError {
         } else if error.is_user() || error.is_body_write_aborted() {
             Self::RequestBody(error)
         } else {
-            Self::Protocol(error)
+            match error.source().and_then(|source| source.downcast_ref()).map(io::Error::kind) {
+                Some(io::ErrorKind::UnexpectedEof) => Self::Incomplete,
+                Some(
+                    io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::ConnectionReset,
+                ) => Self::Terminated,
+                _ => Self::Protocol(error),
+            }
         }
     }
 }
@@ -184,6 +192,13 @@ impl HttpClient {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let target = Target::of(request.uri())?;
+        // What is there at once would still come in no time.
+        if timeouts.connect.is_zero() {
+            return Err(HttpError::ConnectTimeout);
+        }
+        if timeouts.first_byte.is_zero() {
+            return Err(HttpError::FirstByteTimeout);
+        }
         let stream = timeout(timeouts.connect, self.connect(&target, resolver, allow))
             .await
             .map_err(|_| HttpError::ConnectTimeout)??;
@@ -321,7 +336,12 @@ where
                 let Poll::Ready(end) = Pin::new(driven).poll(context) else { break };
                 connection = None;
                 if let Err(error) = end {
-                    return Poll::Ready(Err(error.into()));
+                    // The response may have come right before, such as from a peer that
+                    // ends TLS without saying so.
+                    return Poll::Ready(match response.as_mut().poll(context) {
+                        Poll::Ready(Ok(response)) => Ok(response),
+                        _ => Err(error.into()),
+                    });
                 }
             }
             loop {

@@ -81,8 +81,8 @@ fn count(table: &mut ResourceTable) -> u32 {
 
 /// Hands the network over, as far as the policy goes.
 pub(crate) fn configure(builder: &mut WasiCtxBuilder, process: &ProcessContext, granted: bool) {
+    builder.allow_tcp(granted).allow_udp(granted);
     if !granted {
-        builder.allow_tcp(false).allow_udp(false);
         return;
     }
     let process = process.clone();

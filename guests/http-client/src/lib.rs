@@ -228,10 +228,11 @@ impl Guest for HttpClient {
         }
         let mut bytes = 0;
         while !waiting.is_empty() {
-            let ready = {
+            let mut ready = {
                 let pollables: Vec<_> = waiting.iter().map(|future| future.subscribe()).collect();
                 poll::poll(&pollables.iter().collect::<Vec<_>>())
             };
+            ready.sort_unstable();
             for at in ready.into_iter().rev() {
                 let future = waiting.swap_remove(at as usize);
                 let response = finish(wait(&future)?)?;

@@ -114,14 +114,14 @@ pub fn both(host: &str) -> Result<Vec<String>, String> {
     let own = listener.local_address().map_err(code)?;
     let client = connect(own)?;
     let server = accept(&listener)?;
+    let same = |a: IpSocketAddress, b: IpSocketAddress| format!("{a:?}") == format!("{b:?}");
+    let seen = server.socket.remote_address().map_err(code)?;
+    let is = client.socket.local_address().map_err(code)?;
     client.send(b"ping")?;
     client.close(ShutdownType::Send)?;
     let heard = server.receive()?;
     server.send(b"pong")?;
     server.close(ShutdownType::Both)?;
-    let same = |a: IpSocketAddress, b: IpSocketAddress| format!("{a:?}") == format!("{b:?}");
-    let seen = server.socket.remote_address().map_err(code)?;
-    let is = client.socket.local_address().map_err(code)?;
     Ok(vec![
         heard,
         client.receive()?,

@@ -13,6 +13,7 @@ mod files;
 mod functions;
 mod help;
 mod hosts;
+mod http_worker;
 mod logs;
 mod lua;
 mod output;

@@ -384,7 +384,7 @@ async fn a_body_that_never_ends_meets_the_deadline() {
     let server = Server::start().await;
     let mut limited = granted("http-client", "download");
     limited.limits.execution_max = Some(Duration::from_millis(200));
-    let args = vec![text(server.url(&format!("/bytes?{}", u64::MAX)))];
+    let args = vec![text(server.url(&format!("/bytes?{}", 1_u64 << 60)))];
     let exit = run(&Node::new(), limited, args).await;
     assert!(matches!(exit, Exit::Limit(Limit::Execution, _)), "{exit:?}");
     assert!(server.written() > 0);
@@ -395,7 +395,7 @@ async fn a_body_that_never_ends_meets_the_deadline() {
 async fn a_process_that_is_killed_closes_its_connection() {
     let server = Server::start().await;
     let node = Node::new();
-    for path in ["/silent".to_owned(), "/stall".to_owned(), format!("/bytes?{}", u64::MAX)] {
+    for path in ["/silent".to_owned(), "/stall".to_owned(), format!("/bytes?{}", 1_u64 << 60)] {
         node.add(granted("http-client", "download"));
         let args = vec![text(server.url(&path))];
         let (pid, watch) = node.spawn(PROCESSES, "http-client", args).await.unwrap();

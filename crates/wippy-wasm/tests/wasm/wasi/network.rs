@@ -33,7 +33,7 @@ pub(crate) async fn call(node: &Node, spec: WasmSpec, args: Vec<Value>) -> Resul
 /// Runs a method to its end, within a time that no test needs.
 pub(crate) async fn run(node: &Node, spec: WasmSpec, args: Vec<Value>) -> Exit {
     let run = node.run_on(PROCESSES, spec, args);
-    tokio::time::timeout(Duration::from_secs(60), run).await.expect("it ends").unwrap()
+    tokio::time::timeout(Duration::from_secs(60), run).await.unwrap().unwrap()
 }
 
 pub(crate) fn outcome(exit: Exit) -> Result<Value, String> {

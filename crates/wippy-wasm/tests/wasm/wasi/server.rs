@@ -158,7 +158,6 @@ async fn serve(stream: TcpStream, state: &State) -> io::Result<()> {
     let path = head.line.split(' ').nth(1).unwrap_or_default().to_owned();
     let (path, query) = path.split_once('?').unwrap_or((&path, ""));
     let number = query.parse::<u64>().unwrap_or_default();
-    let forever = std::future::pending::<()>();
     let answer = match path {
         "/hello" if head.line.starts_with("HEAD ") => {
             "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n".to_owned()
@@ -193,12 +192,10 @@ async fn serve(stream: TcpStream, state: &State) -> io::Result<()> {
         "/stall" => {
             reader.write_all(format!("{CHUNKED}5\r\nfirst\r\n").as_bytes()).await?;
             reader.flush().await?;
-            forever.await;
-            String::new()
+            return until_closed(&mut reader).await;
         }
         "/silent" => {
-            forever.await;
-            String::new()
+            return until_closed(&mut reader).await;
         }
         "/partial" => "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf".to_owned(),
         "/close" => return Ok(()),
@@ -222,6 +219,12 @@ async fn serve(stream: TcpStream, state: &State) -> io::Result<()> {
     reader.write_all(answer.as_bytes()).await?;
     reader.flush().await?;
     reader.shutdown().await
+}
+
+/// Says nothing more, and waits until the client is gone.
+async fn until_closed(reader: &mut BufReader<TcpStream>) -> io::Result<()> {
+    while reader.read(&mut [0; 1024]).await? > 0 {}
+    Ok(())
 }
 
 async fn pour(reader: &mut BufReader<TcpStream>, state: &State, total: u64) -> io::Result<()> {
