@@ -38,15 +38,12 @@ fn serve(mut connection: TcpStream) {
     let mut request = [0; 4096];
     let Ok(read) = connection.read(&mut request) else { return };
     if request[..read].starts_with(b"POST") {
-        // The body is not read; the guest's end of the connection fills up. A connection that
-        // the guest's end closes is seen by a peek.
-        connection.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
-        let mut first = [0; 1];
+        // The body is read as slowly as it takes for the guest's end to fill up.
+        let mut piece = [0; 32 << 10];
         for _ in 0..1500 {
-            match connection.read(&mut first) {
-                Ok(0) => return,
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return,
-                _ => thread::sleep(Duration::from_millis(20)),
+            match connection.read(&mut piece) {
+                Ok(0) | Err(_) => return,
+                Ok(_) => thread::sleep(Duration::from_millis(10)),
             }
         }
         return;

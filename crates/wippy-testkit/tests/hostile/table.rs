@@ -83,7 +83,7 @@ pub(crate) const CASES: &[Case] = &[
     wasi("output", Argument::None, End::OutOfTime),
     wasi("lines", Argument::None, End::OutOfTime),
     wasi("random", Argument::None, End::Limit(Limit::HostBuffer)),
-    wasi("headers", Argument::None, End::OutOfTime),
+    wasi("headers", Argument::None, End::Limit(Limit::HostBuffer)),
     wasi("requests", Argument::None, End::Limit(Limit::HostBuffer)),
     wasi("body-without-end", Argument::Server, End::OutOfTime),
     wasi("body-unread", Argument::Server, End::OutOfTime),
