@@ -199,6 +199,13 @@ impl Kernel {
         let host = self.host(&host)?;
         let unit_id = unit;
         let unit = self.unit(&unit_id).await?;
+        if !unit.is_ready(&host.spec) {
+            let (unit, host) = (unit.clone(), host.clone());
+            let made = tokio::task::spawn_blocking(move || unit.make_ready(&host.spec)).await;
+            made.unwrap_or_else(|failure| {
+                Err(Error::internal(format!("{unit_id}: making it ready failed: {failure}")))
+            })?;
+        }
         let prepare = Prepare { args, host: &host.spec, context: &context, kernel: self };
         let process = unit.prepare(prepare)?;
         let handle = host.handle()?;

@@ -1,8 +1,10 @@
 //! wasmtime engines, made on demand: one for each (concurrency, allocation, stack).
 //!
-//! All engines of one [`Class`] share the settings that compiled code depends on, so one
-//! artifact serves the pool and the on-demand engine alike. The figures behind the
-//! settings are in `docs/performance.md`.
+//! Two things decide what code must be compiled for: the [`Class`] of the guest, and whether
+//! its memories are slots of a slab. Engines that agree in both share all settings that
+//! compiled code depends on, so one artifact serves the pool and the on-demand engine alike,
+//! and one serves slabs of every size. The figures behind the settings are in
+//! `docs/performance.md`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,10 +12,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 use wippy_kernel::{HostSpec, Profile};
-use wippy_model::{Error, Result};
+use wippy_model::{Error, Limits, Result};
 
 use crate::guest::Guest;
 use crate::link;
+use crate::slab::{self, Memories, Slab, Stacks};
 use crate::ticker::Ticker;
 
 /// Places in the pool of one engine. Processes past it are allocated on demand, which
@@ -55,6 +58,10 @@ pub(crate) enum Class {
 pub(crate) enum Allocation {
     OnDemand,
     Pool,
+    /// Memories and stacks are slots of slabs; a memory has at most this many bytes.
+    Slab {
+        slot_bytes: usize,
+    },
 }
 
 /// Which engine a process needs.
@@ -66,12 +73,27 @@ pub(crate) struct EngineKind {
 }
 
 impl EngineKind {
-    pub(crate) fn for_host(class: Class, host: &HostSpec) -> Self {
+    pub(crate) fn for_host(class: Class, host: &HostSpec, limits: &Limits) -> Self {
         let allocation = match host.profile {
+            // One process at a time needs neither.
+            _ if host.terminal => Allocation::OnDemand,
             Profile::Spawn => Allocation::Pool,
-            Profile::Density => Allocation::OnDemand,
+            Profile::Density => {
+                Allocation::Slab { slot_bytes: slab::slot_bytes(limits.memory_bytes) }
+            }
         };
         Self { class, allocation, stack_bytes: host.stack_bytes }
+    }
+
+    /// The engine that compiles and reads types: on demand, so that it costs no pool.
+    pub(crate) fn compiler(class: Class) -> Self {
+        Self { class, allocation: Allocation::OnDemand, stack_bytes: 512 << 10 }
+    }
+
+    /// Whether it takes code for slabs: such code compares each address with the memory's
+    /// length, which other code mostly leaves to the pages behind a memory.
+    pub(crate) fn is_slab(self) -> bool {
+        matches!(self.allocation, Allocation::Slab { .. })
     }
 }
 
@@ -83,68 +105,108 @@ pub(crate) struct GuestEngine {
     pub(crate) ticker: Ticker,
 }
 
-/// The engines that have been needed so far.
+/// The engines that have been needed so far, and the slabs that they share.
 #[derive(Default)]
-pub(crate) struct Engines(Mutex<HashMap<EngineKind, Arc<GuestEngine>>>);
+pub(crate) struct Engines {
+    made: Mutex<HashMap<EngineKind, Arc<GuestEngine>>>,
+    memories: Mutex<HashMap<usize, Arc<Slab>>>,
+    stacks: Mutex<HashMap<usize, Arc<Slab>>>,
+}
 
 impl Engines {
     /// The engine of a kind. The first call makes it: 1 ms, with a pool 3 ms.
     pub(crate) fn get(&self, kind: EngineKind) -> Result<Arc<GuestEngine>> {
-        let mut engines = self.0.lock();
-        if let Some(engine) = engines.get(&kind) {
+        let mut made = self.made.lock();
+        if let Some(engine) = made.get(&kind) {
             return Ok(engine.clone());
         }
-        let engine = make(kind).map_err(|error| {
+        let engine = self.make(kind).map_err(|error| {
             Error::unavailable(format!("cannot make the WebAssembly engine: {error:#}"))
         })?;
         let engine = Arc::new(engine);
-        engines.insert(kind, engine.clone());
+        made.insert(kind, engine.clone());
         Ok(engine)
     }
-}
 
-fn make(kind: EngineKind) -> wasmtime::Result<GuestEngine> {
-    let engine = Engine::new(&config(kind))?;
-    Ok(GuestEngine {
-        components: link::components(&engine, kind.class)?,
-        modules: link::modules(&engine)?,
-        ticker: Ticker::start(&engine)?,
-        engine,
-    })
-}
-
-fn config(kind: EngineKind) -> Config {
-    let mut config = Config::new();
-    config
-        .concurrency_support(kind.class == Class::Concurrent)
-        .epoch_interruption(true)
-        .max_wasm_stack(kind.stack_bytes)
-        .async_stack_size(kind.stack_bytes.saturating_add(HOST_STACK_BYTES))
-        .memory_reservation(MEMORY_RESERVATION_BYTES)
-        // Source lines are read from the binary when somebody reads a backtrace; artifacts
-        // stay small and a trap stays cheap.
-        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
-    if kind.allocation == Allocation::Pool {
-        let mut pool = PoolingAllocationConfig::new();
-        pool.total_component_instances(POOL_PROCESSES)
-            .total_core_instances(POOL_PROCESSES * POOL_INSTANCES_EACH)
-            .total_memories(POOL_PROCESSES)
-            .total_tables(POOL_PROCESSES * POOL_TABLES_EACH)
-            // Guests without a memory take none of its places but need a stack each.
-            .total_stacks(POOL_PROCESSES * POOL_STACKS_FACTOR)
-            .total_gc_heaps(POOL_PROCESSES)
-            .max_memory_size(MEMORY_RESERVATION_BYTES as usize)
-            .table_elements(POOL_TABLE_ELEMENTS)
-            .max_tables_per_module(POOL_PER_MODULE_MAX)
-            .max_memories_per_module(POOL_PER_MODULE_MAX)
-            .max_core_instance_size(POOL_INSTANCE_BYTES)
-            .max_component_instance_size(POOL_INSTANCE_BYTES)
-            .max_unused_warm_slots(POOL_PROCESSES)
-            .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
-            .table_keep_resident(KEEP_RESIDENT_BYTES)
-            .async_stack_keep_resident(64 << 10)
-            .pagemap_scan(Enabled::Auto);
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    fn make(&self, kind: EngineKind) -> wasmtime::Result<GuestEngine> {
+        let engine = Engine::new(&self.config(kind))?;
+        Ok(GuestEngine {
+            components: link::components(&engine, kind.class)?,
+            modules: link::modules(&engine)?,
+            ticker: Ticker::start(&engine)?,
+            engine,
+        })
     }
-    config
+
+    fn config(&self, kind: EngineKind) -> Config {
+        let async_stack_bytes = kind.stack_bytes.saturating_add(HOST_STACK_BYTES);
+        let mut config = Config::new();
+        config
+            .concurrency_support(kind.class == Class::Concurrent)
+            .epoch_interruption(true)
+            .max_wasm_stack(kind.stack_bytes)
+            .async_stack_size(async_stack_bytes)
+            // Source lines are read from the binary when somebody reads a backtrace; artifacts
+            // stay small and a trap stays cheap.
+            .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
+        match kind.allocation {
+            Allocation::OnDemand => {
+                config.memory_reservation(MEMORY_RESERVATION_BYTES);
+            }
+            Allocation::Pool => {
+                config
+                    .memory_reservation(MEMORY_RESERVATION_BYTES)
+                    .allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+            }
+            Allocation::Slab { slot_bytes } => {
+                let memories = self
+                    .memories
+                    .lock()
+                    .entry(slot_bytes)
+                    .or_insert_with(|| Slab::for_memories(slot_bytes))
+                    .clone();
+                let stacks = self
+                    .stacks
+                    .lock()
+                    .entry(async_stack_bytes)
+                    .or_insert_with(|| Slab::for_stacks(async_stack_bytes))
+                    .clone();
+                config
+                    // Without a reservation code compares with the memory's true length, which
+                    // lets all of a slot be accessible; with one it would compare with that
+                    // constant and rely on the pages between the two to fault.
+                    .memory_reservation(0)
+                    .memory_guard_size(0)
+                    .memory_may_move(false)
+                    // wasmtime maps images only over memories of its own, and panics here.
+                    .memory_init_cow(false)
+                    .with_host_memory(Arc::new(Memories(memories)))
+                    .with_host_stack(Arc::new(Stacks(stacks)));
+            }
+        }
+        config
+    }
+}
+
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(POOL_PROCESSES)
+        .total_core_instances(POOL_PROCESSES * POOL_INSTANCES_EACH)
+        .total_memories(POOL_PROCESSES)
+        .total_tables(POOL_PROCESSES * POOL_TABLES_EACH)
+        // Guests without a memory take none of its places but need a stack each.
+        .total_stacks(POOL_PROCESSES * POOL_STACKS_FACTOR)
+        .total_gc_heaps(POOL_PROCESSES)
+        .max_memory_size(MEMORY_RESERVATION_BYTES as usize)
+        .table_elements(POOL_TABLE_ELEMENTS)
+        .max_tables_per_module(POOL_PER_MODULE_MAX)
+        .max_memories_per_module(POOL_PER_MODULE_MAX)
+        .max_core_instance_size(POOL_INSTANCE_BYTES)
+        .max_component_instance_size(POOL_INSTANCE_BYTES)
+        .max_unused_warm_slots(POOL_PROCESSES)
+        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .table_keep_resident(KEEP_RESIDENT_BYTES)
+        .async_stack_keep_resident(64 << 10)
+        .pagemap_scan(Enabled::Auto);
+    pool
 }

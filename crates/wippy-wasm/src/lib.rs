@@ -21,6 +21,7 @@ mod lines;
 mod link;
 mod method;
 mod process;
+mod slab;
 mod spec;
 mod stdio;
 mod ticker;

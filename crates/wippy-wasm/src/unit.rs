@@ -9,7 +9,7 @@ use wippy_host::Terminal;
 use wippy_kernel::{HostSpec, Prepare, Process, Unit};
 use wippy_model::{EntryId, Error, Limits, Result, Value};
 
-use crate::binary::{Binary, Code, compiler};
+use crate::binary::{Binary, Code};
 use crate::engine::{Allocation, EngineKind, Engines, GuestEngine};
 use crate::guest::Guest;
 use crate::process::{Call, WasmProcess};
@@ -93,7 +93,7 @@ impl WasmUnit {
             preparing: Mutex::new(()),
         };
         // What cannot be linked is refused now and not by the first process.
-        unit.ready(compiler(unit.binary.class))?;
+        unit.ready(EngineKind::compiler(unit.binary.class))?;
         Ok(Arc::new(unit))
     }
 
@@ -108,19 +108,21 @@ impl WasmUnit {
 
     /// The engine a host's processes of this unit use.
     pub(crate) fn engine_kind(&self, host: &HostSpec) -> EngineKind {
-        EngineKind::for_host(self.binary.class, host)
+        EngineKind::for_host(self.binary.class, host, &self.config.limits)
+    }
+
+    fn find(&self, kind: EngineKind) -> Option<Arc<Ready>> {
+        let ready = self.ready.load();
+        ready.iter().find(|(own, _)| *own == kind).map(|(_, ready)| ready.clone())
     }
 
     /// The unit in an engine: linked at the first call.
     pub(crate) fn ready(&self, kind: EngineKind) -> Result<Arc<Ready>> {
-        let find = |ready: &[(EngineKind, Arc<Ready>)]| {
-            ready.iter().find(|(own, _)| *own == kind).map(|(_, ready)| ready.clone())
-        };
-        if let Some(ready) = find(&self.ready.load()) {
+        if let Some(ready) = self.find(kind) {
             return Ok(ready);
         }
         let _preparing = self.preparing.lock();
-        if let Some(ready) = find(&self.ready.load()) {
+        if let Some(ready) = self.find(kind) {
             return Ok(ready);
         }
         let made = match self.link(kind) {
@@ -143,7 +145,7 @@ impl WasmUnit {
         let failed = |error: wasmtime::Error| {
             Error::invalid(format!("{id}: {} cannot be linked: {error:#}", self.binary.name()))
         };
-        let code = match self.binary.code(kind, &self.engines)? {
+        let code = match self.binary.code(kind, id, &self.engines)? {
             Code::Component(component) => {
                 let interface = match &self.target {
                     Target::Command { interface, .. } => Some(interface.as_str()),
@@ -222,6 +224,15 @@ impl Unit for SharedUnit {
         Ok(Box::new(WasmProcess { unit: unit.clone(), ready, call, arguments }))
     }
 
+    fn is_ready(&self, host: &HostSpec) -> bool {
+        let kind = self.0.engine_kind(host);
+        !kind.is_slab() || self.0.find(kind).is_some()
+    }
+
+    fn make_ready(&self, host: &HostSpec) -> Result<()> {
+        self.0.ready(self.0.engine_kind(host)).map(drop)
+    }
+
     fn parse_args(&self, args: &[String]) -> Result<Vec<Value>> {
         match self.0.signature() {
             Some(signature) => {
@@ -272,7 +283,7 @@ fn environment(id: &EntryId, env: Vec<EnvVar>) -> Result<Vec<(String, String)>> 
 
 fn target(spec: &WasmSpec, binary: &Binary, engines: &Engines) -> Result<Target> {
     let (id, name, wanted) = (&spec.id, binary.name(), spec.method.as_deref());
-    match binary.code(compiler(binary.class), engines)? {
+    match binary.code(EngineKind::compiler(binary.class), id, engines)? {
         Code::Component(component) => {
             let export = method::find(id, name, wanted, &component)?;
             let signature = Signature::new(export.function.clone(), &export.ty)

@@ -60,15 +60,30 @@ impl Node {
         Self::make("", change)
     }
 
+    /// A node whose process host is of the density profile.
+    pub(crate) fn density() -> Self {
+        Self::with_host(|host| *host = HostSpec::density(host.id.clone()))
+    }
+
     fn make(stdin: &str, change: impl FnOnce(&mut HostSpec)) -> Self {
+        Self::with_options(stdin, change, |_| {})
+    }
+
+    pub(crate) fn with_options(
+        stdin: &str,
+        change: impl FnOnce(&mut HostSpec),
+        options: impl FnOnce(&mut WasmOptions),
+    ) -> Self {
         let (terminal, stdout, stderr) = Terminal::memory(stdin);
+        let mut wasm = WasmOptions::new(Arc::new(terminal));
+        options(&mut wasm);
         let kernel = Kernel::new(KernelOptions::default());
         let mut host = HostSpec::new(id(PROCESSES));
         host.scheduler = Scheduler::Own { workers: 1 };
         change(&mut host);
         kernel.add_host(host);
         kernel.add_host(HostSpec::terminal(id(TERMINAL)));
-        let runtime = Arc::new(WasmRuntime::new(WasmOptions::new(Arc::new(terminal))));
+        let runtime = Arc::new(WasmRuntime::new(wasm));
         Self { kernel, runtime, stdout, stderr }
     }
 
