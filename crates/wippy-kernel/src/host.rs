@@ -199,6 +199,10 @@ impl Host {
         self.alive.load(Relaxed)
     }
 
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+
     /// Stops the workers without waiting; tasks that are left are dropped, which makes
     /// their exits.
     pub(crate) fn close(&self) {

@@ -347,6 +347,11 @@ impl Kernel {
         self.0.table.len()
     }
 
+    /// Processes alive that have not had their first slice.
+    pub fn waiting_count(&self) -> usize {
+        self.0.hosts.load().values().map(|host| host.waiting()).sum()
+    }
+
     /// Stops the node: refuses new spawns, asks every process to end within `grace`,
     /// terminates what did not, and stops the hosts' workers.
     pub async fn shutdown(&self, grace: Duration) {

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::thread;
 
 use parking_lot::Mutex;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
@@ -16,18 +17,13 @@ use wippy_model::{Error, Limits, Result};
 
 use crate::guest::Guest;
 use crate::link;
-use crate::slab::{self, Memories, Slab, Stacks};
+use crate::pools::{self, Place, Pools};
+use crate::slab::{self, Slab};
 use crate::ticker::Ticker;
 
-/// Places in the pool of one engine. Processes past it are allocated on demand, which
-/// costs about ten times as much to start.
-pub(crate) const POOL_PROCESSES: u32 = 1_000;
-
-/// Core instances, memories and tables that the pool keeps for each of its processes. A
-/// component made from one preview1 module has four core instances and two tables.
-const POOL_INSTANCES_EACH: u32 = 4;
-const POOL_TABLES_EACH: u32 = 2;
-const POOL_STACKS_FACTOR: u32 = 3;
+/// Tables that a pool keeps for each of its places: a component made from one preview1
+/// module has two.
+pub(crate) const POOL_TABLES_EACH: u32 = 2;
 
 /// What fits the pool's places. A guest that is larger is allocated on demand.
 const POOL_TABLE_ELEMENTS: usize = 20_000;
@@ -57,7 +53,11 @@ pub(crate) enum Class {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Allocation {
     OnDemand,
-    Pool,
+    /// The pool of this generation; each is larger than the one before.
+    Pool {
+        generation: u8,
+        places: u32,
+    },
     /// Memories and stacks are slots of slabs; a memory has at most this many bytes.
     Slab {
         slot_bytes: usize,
@@ -73,11 +73,13 @@ pub(crate) struct EngineKind {
 }
 
 impl EngineKind {
+    /// The engine of a host's guests; on a spawn host [`Engines::place`] says which pool.
     pub(crate) fn for_host(class: Class, host: &HostSpec, limits: &Limits) -> Self {
         let allocation = match host.profile {
             // One process at a time needs neither.
             _ if host.terminal => Allocation::OnDemand,
-            Profile::Spawn => Allocation::Pool,
+            // Which pool, its place decides.
+            Profile::Spawn => Allocation::Pool { generation: 0, places: 0 },
             Profile::Density => {
                 Allocation::Slab { slot_bytes: slab::slot_bytes(limits.memory_bytes) }
             }
@@ -111,10 +113,45 @@ pub(crate) struct Engines {
     made: Mutex<HashMap<EngineKind, Arc<GuestEngine>>>,
     memories: Mutex<HashMap<usize, Arc<Slab>>>,
     stacks: Mutex<HashMap<usize, Arc<Slab>>>,
+    pools: Pools,
 }
 
 impl Engines {
-    /// The engine of a kind. The first call makes it: 1 ms, with a pool 3 ms.
+    /// A place for a guest of a spawn host that has this kind: mostly in a pool, whose
+    /// engine is the place's. It never waits for a pool that is being made.
+    ///
+    /// # Errors
+    ///
+    /// `Unavailable` when the kernel would not allow another.
+    pub(crate) fn place(self: &Arc<Self>, kind: EngineKind, places: u32) -> Result<Place> {
+        self.pools.take(kind.class, kind.stack_bytes, places, |wanted| {
+            let engines = self.clone();
+            let thread = thread::Builder::new().name("pool".to_owned());
+            let thread = thread.spawn(move || {
+                let made = engines.make(wanted).map(|engine| {
+                    engines.made.lock().insert(wanted, Arc::new(engine));
+                });
+                if let Err(error) = &made {
+                    tracing::warn!("no larger pool for WebAssembly processes: {error:#}");
+                }
+                engines.pools.grown(wanted, made.is_ok());
+            });
+            if thread.is_err() {
+                self.pools.grown(wanted, false);
+            }
+        })
+    }
+
+    /// A place for a guest that found no room in its pool.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engines::place`].
+    pub(crate) fn place_on_demand(&self, kind: EngineKind) -> Result<Place> {
+        self.pools.on_demand(EngineKind { allocation: Allocation::OnDemand, ..kind })
+    }
+
+    /// The engine of a kind. The first call makes it: 1 ms, with the first pool 2 ms.
     pub(crate) fn get(&self, kind: EngineKind) -> Result<Arc<GuestEngine>> {
         let mut made = self.made.lock();
         if let Some(engine) = made.get(&kind) {
@@ -153,57 +190,56 @@ impl Engines {
             Allocation::OnDemand => {
                 config.memory_reservation(MEMORY_RESERVATION_BYTES);
             }
-            Allocation::Pool => {
+            Allocation::Pool { places, .. } => {
+                let pool = pool(kind.class, places);
                 config
                     .memory_reservation(MEMORY_RESERVATION_BYTES)
-                    .allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+                    .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
             }
             Allocation::Slab { slot_bytes } => {
-                let memories = self
-                    .memories
-                    .lock()
-                    .entry(slot_bytes)
-                    .or_insert_with(|| Slab::for_memories(slot_bytes))
-                    .clone();
-                let stacks = self
-                    .stacks
-                    .lock()
-                    .entry(async_stack_bytes)
-                    .or_insert_with(|| Slab::for_stacks(async_stack_bytes))
-                    .clone();
-                config
-                    // Without a reservation code compares with the memory's true length, which
-                    // lets all of a slot be accessible; with one it would compare with that
-                    // constant and rely on the pages between the two to fault.
-                    .memory_reservation(0)
-                    .memory_guard_size(0)
-                    .memory_may_move(false)
-                    // wasmtime maps images only over memories of its own, and panics here.
-                    .memory_init_cow(false)
-                    .with_host_memory(Arc::new(Memories(memories)))
-                    .with_host_stack(Arc::new(Stacks(stacks)));
+                let memories = shared(&self.memories, slot_bytes, Slab::for_memories);
+                let stacks = shared(&self.stacks, async_stack_bytes, Slab::for_stacks);
+                slab::configure(&mut config, memories, stacks);
             }
         }
         config
     }
 }
 
-fn pool() -> PoolingAllocationConfig {
+/// The slab of a size.
+fn shared(
+    slabs: &Mutex<HashMap<usize, Arc<Slab>>>,
+    bytes: usize,
+    make: impl FnOnce(usize) -> Arc<Slab>,
+) -> Arc<Slab> {
+    slabs.lock().entry(bytes).or_insert_with(|| make(bytes)).clone()
+}
+
+/// Sets a configuration as a density host's engines have it, with slabs of its own: what is
+/// measured beside such a host should have its settings.
+pub fn density_config(config: &mut Config, limits: &Limits, stack_bytes: usize) {
+    let async_stack_bytes = stack_bytes.saturating_add(HOST_STACK_BYTES);
+    let memories = Slab::for_memories(slab::slot_bytes(limits.memory_bytes));
+    config.max_wasm_stack(stack_bytes).async_stack_size(async_stack_bytes);
+    slab::configure(config, memories, Slab::for_stacks(async_stack_bytes));
+}
+
+fn pool(class: Class, places: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(POOL_PROCESSES)
-        .total_core_instances(POOL_PROCESSES * POOL_INSTANCES_EACH)
-        .total_memories(POOL_PROCESSES)
-        .total_tables(POOL_PROCESSES * POOL_TABLES_EACH)
-        // Guests without a memory take none of its places but need a stack each.
-        .total_stacks(POOL_PROCESSES * POOL_STACKS_FACTOR)
-        .total_gc_heaps(POOL_PROCESSES)
+    pool.total_memories(places)
+        .total_tables(places.saturating_mul(POOL_TABLES_EACH))
+        .total_stacks(places.saturating_mul(pools::stacks_each(class)))
+        .total_gc_heaps(places)
+        // Instances are only counted, and `limits.instances` counts them for each guest.
+        .total_component_instances(u32::MAX)
+        .total_core_instances(u32::MAX)
         .max_memory_size(MEMORY_RESERVATION_BYTES as usize)
         .table_elements(POOL_TABLE_ELEMENTS)
         .max_tables_per_module(POOL_PER_MODULE_MAX)
         .max_memories_per_module(POOL_PER_MODULE_MAX)
         .max_core_instance_size(POOL_INSTANCE_BYTES)
         .max_component_instance_size(POOL_INSTANCE_BYTES)
-        .max_unused_warm_slots(POOL_PROCESSES)
+        .max_unused_warm_slots(places)
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(KEEP_RESIDENT_BYTES)
         .async_stack_keep_resident(64 << 10)

@@ -10,6 +10,7 @@ use wippy_kernel::{Process, ProcessContext};
 use wippy_model::{Error, Exit, Kind, Value};
 
 use crate::guest::Guest;
+use crate::pools::Place;
 use crate::trap::{self, Terminated};
 use crate::unit::{Ready, ReadyCode, Target, WasmUnit};
 use crate::value::{Prepared, Returned};
@@ -18,6 +19,8 @@ use crate::value::{Prepared, Returned};
 pub(crate) struct WasmProcess {
     pub(crate) unit: Arc<WasmUnit>,
     pub(crate) ready: Arc<Ready>,
+    /// What it takes of a spawn host's pools, until its end.
+    pub(crate) place: Option<Place>,
     pub(crate) call: Call,
     /// The arguments of a command, as text.
     pub(crate) arguments: Vec<String>,
@@ -45,7 +48,8 @@ impl Process for WasmProcess {
 
 impl WasmProcess {
     async fn live(self, context: ProcessContext) -> Exit {
-        let Self { unit, ready, call, arguments } = self;
+        // The place is bound first, so that it is given back after all that fills it.
+        let Self { place: _place, unit, ready, call, arguments } = self;
         let mut guest = Guest::new(context, unit.config.clone(), arguments);
         let component = matches!(ready.code, ReadyCode::Component { .. });
         if let Err(error) = guest.open_mounts(component) {
@@ -70,8 +74,8 @@ impl WasmProcess {
 async fn overflow(unit: Arc<WasmUnit>, store: Store<Guest>, call: Call) -> Exit {
     let mut guest = store.into_data();
     guest.reset_limiter();
-    let ready = match unit.overflow(unit.engine_kind(guest.process.host())) {
-        Ok(ready) => ready,
+    let (_place, ready) = match unit.overflow(guest.process.host()) {
+        Ok((ready, place)) => (place, ready),
         Err(error) => return Exit::Config(error),
     };
     let mut store = self::store(&ready, guest);

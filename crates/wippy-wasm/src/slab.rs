@@ -16,9 +16,9 @@ use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use wasmtime::Config;
 
-use raw::{Guard, Mapping};
-pub(crate) use raw::{Memories, Stacks};
+use raw::{Guard, Mapping, Memories, Stacks};
 
 /// Slots of the first mapping; each further one holds as many as there are already, up to
 /// a bound that keeps a failure of `mmap` far away.
@@ -39,10 +39,26 @@ pub(crate) fn slot_bytes(memory_bytes: u64) -> usize {
     bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX)
 }
 
+/// Settings of an engine that takes its memories and stacks from slabs. Code for one such
+/// engine fits them all.
+pub(crate) fn configure(config: &mut Config, memories: Arc<Slab>, stacks: Arc<Slab>) {
+    config
+        // Without a reservation code compares with the memory's true length, which lets all of
+        // a slot be accessible; with one it would compare with that constant and rely on the
+        // pages between the two to fault.
+        .memory_reservation(0)
+        .memory_guard_size(0)
+        .memory_may_move(false)
+        // wasmtime maps images only over memories of its own, and panics here.
+        .memory_init_cow(false)
+        .with_host_memory(Arc::new(Memories(memories)))
+        .with_host_stack(Arc::new(Stacks(stacks)));
+}
+
 /// No address space, or no map, is left for another slot.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the host has no room for another process: reserving {bytes} bytes of address space \
+    "there is no room for another process: reserving {bytes} bytes of address space \
      failed; lower limits.memory_bytes, or see vm.overcommit_memory, vm.max_map_count and \
      the address space limit of the runtime (ulimit -v)"
 )]

@@ -10,8 +10,9 @@ use wippy_kernel::{HostSpec, Prepare, Process, Unit};
 use wippy_model::{EntryId, Error, Limits, Result, Value};
 
 use crate::binary::{Binary, Code};
-use crate::engine::{Allocation, EngineKind, Engines, GuestEngine};
+use crate::engine::{Allocation, EngineKind, Engines, GuestEngine, POOL_TABLES_EACH};
 use crate::guest::Guest;
+use crate::pools::Place;
 use crate::process::{Call, WasmProcess};
 use crate::spec::{EnvVar, Grants, Mount, WasmSpec};
 use crate::value::{CoreSignature, Method, Signature, Type, wave};
@@ -58,6 +59,8 @@ pub struct WasmUnit {
     pub(crate) config: Arc<Config>,
     pub(crate) binary: Arc<Binary>,
     pub(crate) target: Target,
+    /// What a process takes of a pool.
+    places: u32,
     engines: Arc<Engines>,
     /// By engine: a host's profile decides which one. Readers take no lock.
     ready: ArcSwap<Vec<(EngineKind, Arc<Ready>)>>,
@@ -71,7 +74,9 @@ impl WasmUnit {
         engines: Arc<Engines>,
         terminal: Arc<Terminal>,
     ) -> Result<Arc<Self>> {
-        let target = target(&spec, &binary, &engines)?;
+        let code = binary.code(EngineKind::compiler(binary.class), &spec.id, &engines)?;
+        let target = target(&spec, &binary, &code)?;
+        let places = places(&code);
         let env = environment(&spec.id, spec.env)?;
         let config = Config {
             id: spec.id,
@@ -88,6 +93,7 @@ impl WasmUnit {
             config: Arc::new(config),
             binary,
             target,
+            places,
             engines,
             ready: ArcSwap::default(),
             preparing: Mutex::new(()),
@@ -127,7 +133,7 @@ impl WasmUnit {
         }
         let made = match self.link(kind) {
             // What does not fit the pool's places is allocated on demand.
-            Err(_) if kind.allocation == Allocation::Pool => {
+            Err(_) if matches!(kind.allocation, Allocation::Pool { .. }) => {
                 self.link(EngineKind { allocation: Allocation::OnDemand, ..kind })
             }
             made => made,
@@ -171,9 +177,23 @@ impl WasmUnit {
         Ok(Ready { engine, code })
     }
 
-    /// The engine for a process that found the pool full.
-    pub(crate) fn overflow(&self, kind: EngineKind) -> Result<Arc<Ready>> {
-        self.ready(EngineKind { allocation: Allocation::OnDemand, ..kind })
+    /// The unit in the engine that a process on this host uses, and the process's place
+    /// there; only spawn hosts have places.
+    fn place(&self, host: &HostSpec) -> Result<(Arc<Ready>, Option<Place>)> {
+        let kind = self.engine_kind(host);
+        if !matches!(kind.allocation, Allocation::Pool { .. }) {
+            return Ok((self.ready(kind)?, None));
+        }
+        let place = self.engines.place(kind, self.places);
+        let place = place.map_err(|error| error.context(&self.config.id))?;
+        Ok((self.ready(place.kind())?, Some(place)))
+    }
+
+    /// The same for a process that found no room in its place: a guest with a heap of
+    /// garbage-collected objects needs more than its binary says.
+    pub(crate) fn overflow(&self, host: &HostSpec) -> Result<(Arc<Ready>, Place)> {
+        let place = self.engines.place_on_demand(self.engine_kind(host))?;
+        Ok((self.ready(place.kind())?, place))
     }
 
     fn function_name(&self) -> &str {
@@ -220,8 +240,8 @@ impl Unit for SharedUnit {
                 (Call::Core(signature.lower(spawn.args).map_err(blame)?), Vec::new())
             }
         };
-        let ready = unit.ready(unit.engine_kind(spawn.host))?;
-        Ok(Box::new(WasmProcess { unit: unit.clone(), ready, call, arguments }))
+        let (ready, place) = unit.place(spawn.host)?;
+        Ok(Box::new(WasmProcess { unit: unit.clone(), ready, place, call, arguments }))
     }
 
     fn is_ready(&self, host: &HostSpec) -> bool {
@@ -281,11 +301,23 @@ fn environment(id: &EntryId, env: Vec<EnvVar>) -> Result<Vec<(String, String)>> 
     Ok(set)
 }
 
-fn target(spec: &WasmSpec, binary: &Binary, engines: &Engines) -> Result<Target> {
+/// What a process of this code takes of a pool, which has one memory and some tables for
+/// each of its places.
+fn places(code: &Code) -> u32 {
+    let needed = match code {
+        Code::Component(component) => component.resources_required(),
+        Code::Module(module) => Some(module.resources_required()),
+    };
+    needed.map_or(1, |needed| {
+        needed.num_memories.max(needed.num_tables.div_ceil(POOL_TABLES_EACH)).max(1)
+    })
+}
+
+fn target(spec: &WasmSpec, binary: &Binary, code: &Code) -> Result<Target> {
     let (id, name, wanted) = (&spec.id, binary.name(), spec.method.as_deref());
-    match binary.code(EngineKind::compiler(binary.class), id, engines)? {
+    match code {
         Code::Component(component) => {
-            let export = method::find(id, name, wanted, &component)?;
+            let export = method::find(id, name, wanted, component)?;
             let signature = Signature::new(export.function.clone(), &export.ty)
                 .and_then(|signature| signature.check_supported().map(|()| signature))
                 .map_err(|error| error.context(id))?;
@@ -297,7 +329,7 @@ fn target(spec: &WasmSpec, binary: &Binary, engines: &Engines) -> Result<Target>
             })
         }
         Code::Module(module) => {
-            let (name, ty) = method::find_core(id, name, wanted, &module)?;
+            let (name, ty) = method::find_core(id, name, wanted, module)?;
             if name == "_start" {
                 return Ok(Target::CoreCommand);
             }

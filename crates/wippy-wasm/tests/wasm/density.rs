@@ -1,5 +1,5 @@
 //! Hosts of the density profile: their guests behave as on any other host, cost no map of
-//! the kernel each, and leave nothing behind.
+//! the kernel each, and leave nothing behind. And the pools of spawn hosts, which grow.
 
 use std::fmt::Write;
 use std::process::Command;
@@ -270,20 +270,28 @@ impl Kernel {
     }
 }
 
-/// Other tests of this program make maps too, so this one runs in a process of its own.
+/// Other tests of this program make maps too, so some run in a process of their own: starts
+/// it with this test alone, or says that this is it.
+fn alone(test: &str) -> bool {
+    const ALONE: &str = "WIPPY_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(ALONE, "1")
+        .output()
+        .unwrap();
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    write!(text, "{}", String::from_utf8_lossy(&output.stderr)).unwrap();
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    false
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn thousands_of_sleepers_cost_no_map_each_and_leave_nothing() {
-    const ALONE: &str = "WIPPY_TEST_ALONE";
-    if std::env::var_os(ALONE).is_none() {
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "density::thousands_of_sleepers_cost_no_map_each_and_leave_nothing"])
-            .env(ALONE, "1")
-            .output()
-            .unwrap();
-        let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-        write!(text, "{}", String::from_utf8_lossy(&output.stderr)).unwrap();
-        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    if !alone("density::thousands_of_sleepers_cost_no_map_each_and_leave_nothing") {
         return;
     }
     const SLEEPERS: usize = 3_000;
@@ -322,5 +330,48 @@ fn thousands_of_sleepers_cost_no_map_each_and_leave_nothing() {
         let (held, left) = (asleep.resident - before.resident, ended.resident - before.resident);
         assert!(held / SLEEPERS < 64, "{} KiB each", held / SLEEPERS);
         assert!(left < held / 2, "of {held} KiB, {left} are left");
+    });
+}
+
+/// A spawn host grows beyond its first pool, and what the kernel allows is not exceeded.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_spawn_host_grows_its_pools_by_need() {
+    if !alone("density::a_spawn_host_grows_its_pools_by_need") {
+        return;
+    }
+    const SLEEPERS: usize = 1_500;
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let node = Node::new();
+        node.add(sleeper());
+        let (_, watch) = node.spawn(PROCESSES, "sleeper", vec![Value::Int(1)]).await.unwrap();
+        assert_eq!(*watch.await, normal(1));
+        let first = Kernel::of_this_process();
+        let mut started = Vec::new();
+        for count in 0..SLEEPERS {
+            let args = vec![Value::Int(600_000)];
+            started.push(node.spawn(PROCESSES, "sleeper", args).await.unwrap());
+            // What is spawned while a pool is being made goes elsewhere; some time for it.
+            if count % 100 == 99 {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        }
+        while node.kernel.processes().iter().any(|process| process.memory_bytes == 0) {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        let asleep = Kernel::of_this_process();
+        // 1,280 places in two pools, and a third one that was wanted at three quarters.
+        let maps = asleep.maps - first.maps;
+        println!("{SLEEPERS} sleepers in pools: {maps} maps");
+        assert!(maps > 2 * 1_280 && maps < 5 * (256 + 1_024 + 4_096) + 8 * 300, "{maps} maps");
+        for (pid, _) in &started {
+            node.kernel.terminate(pid).unwrap();
+        }
+        for (_, watch) in started {
+            assert_eq!(*watch.await, Exit::Terminated);
+        }
+        let (_, watch) = node.spawn(PROCESSES, "sleeper", vec![Value::Int(1)]).await.unwrap();
+        assert_eq!(*watch.await, normal(1));
     });
 }
