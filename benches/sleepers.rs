@@ -34,10 +34,19 @@ const SLEEPERS: usize = 100_000;
 /// When all wake, counted from the first spawn.
 const WAKE: Duration = Duration::from_secs(15);
 
+/// Spawns that may wait for their first slice.
+const WAITING: usize = 256;
+
 const STACK_BYTES: usize = 512 << 10;
 
-/// A component that is laid out as a Rust compiler does it: 17 pages of memory, of which the
-/// one below 1 MiB is its stack and the one above its data.
+/// What sleeps: a memory, and the address to which the guest writes before it sleeps. One
+/// has a single page and touches it; the other is laid out as a Rust compiler does it, with
+/// its stack below 1 MiB and its data above, and touches a page of each.
+const GUESTS: [(&str, &str, &str); 2] = [
+    ("one page", "(memory 1)", "16"),
+    ("as Rust", r#"(memory 17) (data (i32.const 1048576) "data")"#, "1048560"),
+];
+
 const GUEST: &str = r#"(component
   (import "wasi:io/poll@0.2.0" (instance $poll
     (export "pollable" (type $pollable (sub resource)))
@@ -56,10 +65,9 @@ const GUEST: &str = r#"(component
     (import "wasi" "subscribe" (func $subscribe (param i64) (result i32)))
     (import "wasi" "block" (func $block (param i32)))
     (import "wasi" "drop" (func $drop (param i32)))
-    (memory 17)
-    (data (i32.const 1048576) "data")
+    MEMORY
     (func (export "run") (param $ms i32) (local $pollable i32)
-      (i32.store (i32.const 1048560) (local.get $ms))
+      (i32.store (i32.const ADDRESS) (local.get $ms))
       (local.set $pollable (call $subscribe
         (i64.mul (i64.extend_i32_u (local.get $ms)) (i64.const 1000000))))
       (call $block (local.get $pollable))
@@ -77,19 +85,26 @@ fn main() {
         return;
     }
     let number = args.iter().find_map(|arg| arg.parse().ok()).unwrap_or(SLEEPERS);
+    let guest = || {
+        let (name, memory, address) = GUESTS[usize::from(args[1] != GUESTS[0].0)];
+        let text = GUEST.replace("MEMORY", memory).replace("ADDRESS", address);
+        (name, wat::parse_str(text).unwrap())
+    };
     match args.first().map(String::as_str) {
-        Some("floor") => run(Bare::new(), number),
-        Some("wippy") => run(Node::new(number), number),
+        Some("floor") => run(Bare::new(&guest().1), guest().0, number),
+        Some("wippy") => run(Node::new(guest().1, number), guest().0, number),
         _ => {
             println!("{number} guests asleep in WASI, all to wake {WAKE:?} after the first spawn");
             println!(
-                "{:>8} {:>9} {:>10} {:>10} {:>8} {:>11}",
-                "", "started", "KiB each", "in tables", "maps", "last awake"
+                "{:>8} {:>8} {:>9} {:>10} {:>10} {:>6} {:>11}",
+                "", "guest", "started", "KiB each", "in tables", "maps", "last awake"
             );
-            for which in ["floor", "wippy"] {
-                let program = std::env::current_exe().unwrap();
-                let arguments = [which, &number.to_string()];
-                assert!(Command::new(program).args(arguments).status().unwrap().success());
+            for (guest, _, _) in GUESTS {
+                for which in ["floor", "wippy"] {
+                    let program = std::env::current_exe().unwrap();
+                    let arguments = [which, guest, &number.to_string()];
+                    assert!(Command::new(program).args(arguments).status().unwrap().success());
+                }
             }
         }
     }
@@ -105,7 +120,7 @@ trait Sleepers {
     fn alive(&self) -> usize;
 }
 
-fn run<S: Sleepers>(sleepers: S, number: usize) {
+fn run<S: Sleepers>(sleepers: S, guest: &str, number: usize) {
     // What is made once is made now.
     for _ in 0..100 {
         sleepers.start(1);
@@ -116,6 +131,10 @@ fn run<S: Sleepers>(sleepers: S, number: usize) {
     let start = Instant::now();
     let wake = start + WAKE;
     for _ in 0..number {
+        // A guest sleeps from its first slice on, so it must not wait long for that.
+        while sleepers.waiting() > WAITING {
+            std::thread::yield_now();
+        }
         sleepers.start(wake.saturating_duration_since(Instant::now()).as_millis() as u32);
     }
     until(|| sleepers.waiting() == 0);
@@ -127,7 +146,7 @@ fn run<S: Sleepers>(sleepers: S, number: usize) {
     let late = Instant::now().saturating_duration_since(wake);
     let each = |bytes: usize, before: usize| (bytes as f64 - before as f64) / number as f64;
     println!(
-        "{:>8} {:>7.2} s {:>10.1} {:>10.1} {:>8} {:>9.2} s",
+        "{:>8} {guest:>8} {:>7.2} s {:>10.1} {:>10.1} {:>6} {:>9.2} s",
         S::NAME,
         started.as_secs_f64(),
         each(asleep.resident + asleep.tables, before.resident + before.tables),
@@ -172,7 +191,7 @@ struct Node {
 }
 
 impl Node {
-    fn new(number: usize) -> Self {
+    fn new(guest: Vec<u8>, number: usize) -> Self {
         let kernel = Kernel::new(KernelOptions::default());
         let mut host = HostSpec::density(id("bench:sleepers"));
         host.processes_max = host.processes_max.max(number);
@@ -181,7 +200,7 @@ impl Node {
         kernel.add_host(host);
         let (terminal, _, _) = Terminal::memory("");
         let wasm = Arc::new(WasmRuntime::new(WasmOptions::new(Arc::new(terminal))));
-        let bytes = wat::parse_str(GUEST).unwrap().into();
+        let bytes = guest.into();
         let mut spec = spec("sleeper", "run");
         spec.source = BinarySource::Bytes { name: "sleeper.wat".to_owned(), bytes };
         kernel.add_unit(
@@ -237,12 +256,12 @@ impl WasiView for State {
 }
 
 impl Bare {
-    fn new() -> Self {
+    fn new(guest: &[u8]) -> Self {
         let mut config = Config::new();
         config.concurrency_support(false).epoch_interruption(true);
         density_config(&mut config, &Limits::default(), STACK_BYTES);
         let engine = Engine::new(&config).unwrap();
-        let component = Component::new(&engine, wat::parse_str(GUEST).unwrap()).unwrap();
+        let component = Component::new(&engine, guest).unwrap();
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
         let runtime = Builder::new_multi_thread()

@@ -50,12 +50,10 @@ impl WasmProcess {
     async fn live(self, context: ProcessContext) -> Exit {
         // The place is bound first, so that it is given back after all that fills it.
         let Self { place: _place, unit, ready, call, arguments } = self;
-        let mut guest = Guest::new(context, unit.config.clone(), arguments);
-        let component = matches!(ready.code, ReadyCode::Component { .. });
-        if let Err(error) = guest.open_mounts(component) {
-            return Exit::Config(error);
-        }
-        let mut store = store(&ready, guest);
+        let mut store = match first_store(&unit, &ready, context, arguments) {
+            Ok(store) => store,
+            Err(error) => return Exit::Config(error),
+        };
         let instance = match instantiate(&ready, &mut store).await {
             Err(error) if error.is::<PoolConcurrencyLimitError>() => {
                 return Box::pin(overflow(unit, store, call)).await;
@@ -68,6 +66,19 @@ impl WasmProcess {
         };
         ended.unwrap_or_else(|error| trap::exit(error, store.data(), &unit.binary))
     }
+}
+
+/// The store of a new process. Not a part of `live`, whose future would keep room for the
+/// guest that was moved into the store, for as long as the process lives.
+fn first_store(
+    unit: &WasmUnit,
+    ready: &Ready,
+    context: ProcessContext,
+    arguments: Vec<String>,
+) -> wippy_model::Result<Store<Guest>> {
+    let mut guest = Guest::new(context, unit.config.clone(), arguments);
+    guest.open_mounts(matches!(ready.code, ReadyCode::Component { .. }))?;
+    Ok(store(ready, guest))
 }
 
 /// The pool is full: the process is allocated on demand.

@@ -363,7 +363,6 @@ fn a_spawn_host_grows_its_pools_by_need() {
         let asleep = Kernel::of_this_process();
         // 1,280 places in two pools, and a third one that was wanted at three quarters.
         let maps = asleep.maps - first.maps;
-        println!("{SLEEPERS} sleepers in pools: {maps} maps");
         assert!(maps > 2 * 1_280 && maps < 5 * (256 + 1_024 + 4_096) + 8 * 300, "{maps} maps");
         for (pid, _) in &started {
             node.kernel.terminate(pid).unwrap();
