@@ -22,6 +22,26 @@ pub fn id(text: &str) -> EntryId {
     EntryId::parse(text).unwrap()
 }
 
+/// `bench:NAME`: an entry on a built guest, with every default.
+pub fn spec(guest: &str, method: &str) -> WasmSpec {
+    let path = crate::guest(guest);
+    let volume = Arc::new(Volume::open(path.parent().unwrap(), false, None).unwrap());
+    WasmSpec {
+        id: id(&format!("bench:{guest}")),
+        source: BinarySource::File { volume, path: format!("{guest}.wasm") },
+        hash: None,
+        method: Some(method.to_owned()),
+        wit: None,
+        grants: Grants::default(),
+        program: guest.to_owned(),
+        args: Vec::new(),
+        env: Vec::new(),
+        cwd: None,
+        mounts: Vec::new(),
+        limits: Limits::default(),
+    }
+}
+
 impl Node {
     /// A node whose host has this many workers.
     pub fn new(workers: usize) -> Self {
@@ -32,22 +52,7 @@ impl Node {
         });
         let (terminal, _, _) = Terminal::memory("");
         let wasm = Arc::new(WasmRuntime::new(WasmOptions::new(Arc::new(terminal))));
-        let path = crate::guest("bench-small");
-        let volume = Arc::new(Volume::open(path.parent().unwrap(), false, None).unwrap());
-        let spec = WasmSpec {
-            id: id("bench:small"),
-            source: BinarySource::File { volume, path: "bench-small.wasm".to_owned() },
-            hash: None,
-            method: Some("compute".to_owned()),
-            wit: None,
-            grants: Grants::default(),
-            program: "bench-small".to_owned(),
-            args: Vec::new(),
-            env: Vec::new(),
-            cwd: None,
-            mounts: Vec::new(),
-            limits: Limits::default(),
-        };
+        let spec = WasmSpec { id: id("bench:small"), ..spec("bench-small", "compute") };
         kernel
             .add_unit(id("bench:small"), Box::new(move || Ok(Arc::new(wasm.load(spec.clone())?))));
         kernel.add_unit(id("bench:driver"), Box::new(|| Ok(Arc::new(Driver(Limits::default())))));

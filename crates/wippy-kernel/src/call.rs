@@ -23,6 +23,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use wippy_model::{Context, EntryId, Error, Exit, Kind, Limits, Result, Value};
 
+use crate::kernel::make_ready;
 use crate::process::ProcessShared;
 use crate::{Kernel, Prepare, ProcessContext, Role};
 
@@ -150,6 +151,7 @@ async fn run(
     let id = called.entry().clone();
     let unit = kernel.function(&id).await?;
     let context = called.context().clone();
+    make_ready(&unit, &id, &called.shared().host).await?;
     let host = called.host();
     let process = unit.prepare(Prepare {
         args,

@@ -44,7 +44,7 @@ pub struct HostSpec {
     pub queue_size: usize,
     /// Processes alive at once.
     pub processes_max: usize,
-    /// How memory is kept.
+    /// How memory is kept. A terminal host has neither pool nor slab.
     pub profile: Profile,
     /// How long a busy guest runs before it gives way.
     pub slice: Duration,
@@ -73,13 +73,23 @@ impl HostSpec {
         }
     }
 
+    /// A `process.host` of the density profile with every default: as many processes as fit
+    /// 3 GiB of memory when they sleep.
+    pub fn density(id: EntryId) -> Self {
+        Self {
+            queue_size: 100_000,
+            processes_max: 100_000,
+            profile: Profile::Density,
+            ..Self::new(id)
+        }
+    }
+
     /// A `terminal.host`: one process at a time, on one worker.
     pub fn terminal(id: EntryId) -> Self {
         Self {
             scheduler: Scheduler::Own { workers: 1 },
             queue_size: 1,
             processes_max: 1,
-            profile: Profile::Density,
             terminal: true,
             ..Self::new(id)
         }
@@ -187,6 +197,10 @@ impl Host {
 
     pub(crate) fn alive(&self) -> usize {
         self.alive.load(Relaxed)
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
     }
 
     /// Stops the workers without waiting; tasks that are left are dropped, which makes

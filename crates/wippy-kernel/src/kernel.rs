@@ -180,6 +180,7 @@ impl Kernel {
         let host = self.host(&host)?;
         let unit_id = unit;
         let unit = self.unit(&unit_id).await?;
+        make_ready(&unit, &unit_id, &host).await?;
         let prepare = Prepare {
             args,
             host: &host.spec,
@@ -327,6 +328,11 @@ impl Kernel {
         self.0.table.len()
     }
 
+    /// Processes alive that have not had their first slice.
+    pub fn waiting_count(&self) -> usize {
+        self.0.hosts.load().values().map(|host| host.waiting()).sum()
+    }
+
     /// Stops the node: refuses new spawns, asks every process to end within `grace`,
     /// terminates what did not, and stops the hosts' workers.
     pub async fn shutdown(&self, grace: Duration) {
@@ -418,6 +424,18 @@ impl Kernel {
             None => Err(Error::not_found("this node has no policies")),
         }
     }
+}
+
+/// Makes what a unit needs for a host, where that is not there yet: code of its own, say.
+pub(crate) async fn make_ready(unit: &Arc<dyn Unit>, id: &EntryId, host: &Arc<Host>) -> Result<()> {
+    if unit.is_ready(&host.spec) {
+        return Ok(());
+    }
+    let (unit, host) = (unit.clone(), host.clone());
+    let made = tokio::task::spawn_blocking(move || unit.make_ready(&host.spec)).await;
+    made.unwrap_or_else(|failure| {
+        Err(Error::internal(format!("{id}: making it ready failed: {failure}")))
+    })
 }
 
 impl fmt::Debug for Kernel {

@@ -21,6 +21,24 @@ pub trait Unit: Send + Sync {
     /// What is wrong here fails the spawn call.
     fn prepare(&self, spawn: Prepare<'_>) -> Result<Box<dyn Process>>;
 
+    /// Whether [`Unit::prepare`] has what it needs for this host. Where it has not, a spawn
+    /// calls [`Unit::make_ready`] first.
+    fn is_ready(&self, host: &HostSpec) -> bool {
+        let _ = host;
+        true
+    }
+
+    /// Makes what processes on this host need: code that only such hosts use is compiled
+    /// when the first of them needs it. Runs on a thread that may block, several at a time.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong here fails the spawn call.
+    fn make_ready(&self, host: &HostSpec) -> Result<()> {
+        let _ = host;
+        Ok(())
+    }
+
     /// Turns words of a command line into arguments. By default each is a string.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use wippy_model::{EntryId, Error, Result, Value};
 
 use crate::cache::{Cache, Key, hex};
 use crate::encode::{self, Form};
-use crate::engine::{Allocation, Class, EngineKind, Engines};
+use crate::engine::{Class, EngineKind, Engines};
 use crate::spec::{BinarySource, WasmSpec};
 use crate::{Progress, ProgressSink};
 
@@ -38,9 +38,21 @@ pub(crate) struct Binary {
     /// For messages, and to read source lines from when somebody reads a backtrace.
     pub(crate) source: BinarySource,
     pub(crate) sha256: [u8; 32],
+    wit: Option<String>,
     module: bool,
     artifact: Artifact,
+    /// The same for engines with slabs, compiled when a density host first needs it. Held
+    /// while that is under way, so that many spawns compile once.
+    for_slabs: Mutex<Option<Arc<Artifact>>>,
     loaded: Mutex<HashMap<EngineKind, Code>>,
+    workshop: Arc<Workshop>,
+}
+
+/// What it takes to get from a source to an artifact.
+struct Workshop {
+    cache: Cache,
+    bytes_max: u64,
+    progress: Option<ProgressSink>,
 }
 
 /// A binary that is being loaded or has been: whoever comes second waits for the first. A
@@ -49,25 +61,24 @@ type Slot = Arc<Mutex<Option<Arc<Binary>>>>;
 
 /// Every binary that has been loaded, by what it was compiled from.
 pub(crate) struct Binaries {
-    cache: Cache,
-    bytes_max: u64,
+    workshop: Arc<Workshop>,
     known: Mutex<HashMap<Key, Slot>>,
-    progress: Option<ProgressSink>,
 }
 
 impl Binaries {
     pub(crate) fn new(cache: Cache, bytes_max: u64, progress: Option<ProgressSink>) -> Self {
-        Self { cache, bytes_max, known: Mutex::default(), progress }
+        let workshop = Arc::new(Workshop { cache, bytes_max, progress });
+        Self { workshop, known: Mutex::default() }
     }
 
     /// The binary of an entry. The hash is checked before anything else touches the
     /// bytes; entries with the same bytes wait for one compilation.
     pub(crate) fn load(&self, spec: &WasmSpec, engines: &Engines) -> Result<Arc<Binary>> {
         let id = &spec.id;
-        let bytes = self.read(spec)?;
+        let bytes = self.workshop.read(id, &spec.source)?;
         let sha256: [u8; 32] = Sha256::digest(&bytes).into();
         check_hash(id, &spec.source, spec.hash.as_deref(), &sha256)?;
-        let compiler = engines.get(compiler(Class::Plain))?;
+        let compiler = engines.get(EngineKind::compiler(Class::Plain))?;
         let key = key(&sha256, spec.wit.as_deref(), &compiler.engine);
         let slot = self.known.lock().entry(key).or_default().clone();
         let mut slot = slot.lock();
@@ -77,23 +88,6 @@ impl Binaries {
         let binary = self.find_or_compile(spec, &bytes, sha256, key, engines)?;
         *slot = Some(binary.clone());
         Ok(binary)
-    }
-
-    fn read(&self, spec: &WasmSpec) -> Result<Arc<[u8]>> {
-        match &spec.source {
-            BinarySource::Bytes { bytes, .. } => Ok(bytes.clone()),
-            BinarySource::File { volume, path } => match volume.read(path, self.bytes_max) {
-                Ok(bytes) => Ok(bytes.into()),
-                Err(wippy_host::VolumeError::TooLarge { bytes, bytes_max, .. }) => {
-                    Err(Error::invalid(format!(
-                        "{}: {path} has {bytes} bytes; a binary may have {bytes_max} \
-                         (--set wasm.binary_bytes_max={bytes} allows it)",
-                        spec.id
-                    )))
-                }
-                Err(error) => Err(Error::not_found(format!("{}: {error}", spec.id))),
-            },
-        }
     }
 
     fn find_or_compile(
@@ -109,43 +103,123 @@ impl Binaries {
                 class,
                 source: spec.source.clone(),
                 sha256,
+                wit: spec.wit.clone(),
                 module,
                 artifact,
+                for_slabs: Mutex::new(None),
                 loaded: Mutex::default(),
+                workshop: self.workshop.clone(),
             })
         };
-        if let Some((record, file)) = self.cache.find(key) {
+        if let Some((record, file)) = self.workshop.cache.find(key) {
             let class = if record.concurrent { Class::Concurrent } else { Class::Plain };
             let found = binary(class, record.module, Artifact::File(file));
             // An artifact that this engine does not take was kept by another build.
-            if found.code(compiler(class), engines).is_ok() {
+            if found.code(EngineKind::compiler(class), &spec.id, engines).is_ok() {
                 return Ok(found);
             }
         }
-        let progress = Compiling::new(self.progress.as_ref(), &spec.id, bytes.len());
+        let progress = self.workshop.compiling(&spec.id, bytes.len());
         let (class, module, artifact) = compile(spec, bytes, engines)?;
         drop(progress);
+        let artifact = self.workshop.keep(key, module, class, artifact);
+        Ok(binary(class, module, artifact))
+    }
+}
+
+impl Workshop {
+    fn read(&self, id: &EntryId, source: &BinarySource) -> Result<Arc<[u8]>> {
+        match source {
+            BinarySource::Bytes { bytes, .. } => Ok(bytes.clone()),
+            BinarySource::File { volume, path } => match volume.read(path, self.bytes_max) {
+                Ok(bytes) => Ok(bytes.into()),
+                Err(wippy_host::VolumeError::TooLarge { bytes, bytes_max, .. }) => {
+                    Err(Error::invalid(format!(
+                        "{id}: {path} has {bytes} bytes; a binary may have {bytes_max} \
+                         (--set wasm.binary_bytes_max={bytes} allows it)"
+                    )))
+                }
+                Err(error) => Err(Error::not_found(format!("{id}: {error}"))),
+            },
+        }
+    }
+
+    fn compiling<'a>(&'a self, id: &'a EntryId, bytes: usize) -> Compiling<'a> {
+        Compiling::new(self.progress.as_ref(), id, bytes)
+    }
+
+    /// Keeps an artifact on disk if that is possible, and else in memory.
+    fn keep(&self, key: Key, module: bool, class: Class, artifact: Vec<u8>) -> Artifact {
         self.cache.keep(key, module, class == Class::Concurrent, &artifact);
-        let artifact = match self.cache.find(key) {
+        match self.cache.find(key) {
             Some((_, file)) => Artifact::File(file),
             None => Artifact::Bytes(artifact),
-        };
-        Ok(binary(class, module, artifact))
+        }
     }
 }
 
 impl Binary {
     /// The code in an engine, loaded at the first call: a file is mapped, which takes
-    /// less than 0.1 ms.
-    pub(crate) fn code(&self, kind: EngineKind, engines: &Engines) -> Result<Code> {
+    /// less than 0.1 ms. An engine with slabs takes code of its own: its first call compiles,
+    /// for as long as the entry's loading took, unless the cache has it.
+    pub(crate) fn code(&self, kind: EngineKind, id: &EntryId, engines: &Engines) -> Result<Code> {
         if let Some(code) = self.loaded.lock().get(&kind) {
             return Ok(code.clone());
         }
         let engine = &engines.get(kind)?.engine;
-        let code = self.deserialize(engine).map_err(|error| {
-            Error::internal(format!("{}: its compiled code does not load: {error:#}", self.name()))
-        })?;
+        let code = if kind.is_slab() {
+            self.code_for_slabs(engine, id)?
+        } else {
+            self.deserialize(&self.artifact, engine).map_err(|error| self.unloadable(&error))?
+        };
         Ok(self.loaded.lock().entry(kind).or_insert(code).clone())
+    }
+
+    fn code_for_slabs(&self, engine: &Engine, id: &EntryId) -> Result<Code> {
+        let mut known = self.for_slabs.lock();
+        if let Some(artifact) = &*known {
+            return self.deserialize(artifact, engine).map_err(|error| self.unloadable(&error));
+        }
+        let key = key(&self.sha256, self.wit.as_deref(), engine);
+        if let Some((_, file)) = self.workshop.cache.find(key) {
+            let found = Artifact::File(file);
+            if let Ok(code) = self.deserialize(&found, engine) {
+                *known = Some(Arc::new(found));
+                return Ok(code);
+            }
+        }
+        let bytes = self.workshop.read(id, &self.source)?;
+        if Sha256::digest(&bytes)[..] != self.sha256 {
+            return Err(Error::unavailable(format!(
+                "{id}: {} has changed since it was loaded: start the node again",
+                self.name()
+            )));
+        }
+        let progress = self.workshop.compiling(id, bytes.len());
+        let wit = self.wit.as_deref();
+        let artifact = match (self.module, encode::form(&bytes)) {
+            (true, _) => engine.precompile_module(&bytes),
+            (false, Ok(Form::Component)) => engine.precompile_component(&bytes),
+            (false, _) => encode::component(&bytes, wit)
+                .map_err(wasmtime::Error::msg)
+                .and_then(|encoded| engine.precompile_component(&encoded)),
+        };
+        drop(progress);
+        let artifact = artifact.map_err(|error| {
+            Error::invalid(format!(
+                "{id}: {} does not compile for a density host: {}",
+                self.name(),
+                one_line(&error)
+            ))
+        })?;
+        let artifact = self.workshop.keep(key, self.module, self.class, artifact);
+        let code = self.deserialize(&artifact, engine).map_err(|error| self.unloadable(&error))?;
+        *known = Some(Arc::new(artifact));
+        Ok(code)
+    }
+
+    fn unloadable(&self, error: &wasmtime::Error) -> Error {
+        Error::internal(format!("{}: its compiled code does not load: {error:#}", self.name()))
     }
 
     /// What to call the binary in messages.
@@ -157,8 +231,8 @@ impl Binary {
     // own compiler. A file was opened by `Cache::find`, which checked owner, mode, length
     // and hash through this very handle; only this user can change it afterwards.
     #[allow(unsafe_code)]
-    fn deserialize(&self, engine: &Engine) -> wasmtime::Result<Code> {
-        Ok(match (&self.artifact, self.module) {
+    fn deserialize(&self, artifact: &Artifact, engine: &Engine) -> wasmtime::Result<Code> {
+        Ok(match (artifact, self.module) {
             (Artifact::Bytes(bytes), true) => {
                 Code::Module(unsafe { Module::deserialize(engine, bytes) }?)
             }
@@ -189,11 +263,6 @@ fn component_of(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
     let mut bytes = vec![0; usize::try_from(file.metadata()?.len())?];
     std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, 0)?;
     unsafe { Component::deserialize(engine, bytes) }
-}
-
-/// The engine that compiles and reads types: on demand, so that it costs no pool.
-pub(crate) fn compiler(class: Class) -> EngineKind {
-    EngineKind { class, allocation: Allocation::OnDemand, stack_bytes: 512 << 10 }
 }
 
 fn check_hash(
@@ -277,7 +346,7 @@ fn compile(spec: &WasmSpec, bytes: &[u8], engines: &Engines) -> Result<Compiled>
     if let Some(Ok(artifact)) = plain {
         return Ok((Class::Plain, false, artifact));
     }
-    let concurrent = engines.get(compiler(Class::Concurrent))?;
+    let concurrent = engines.get(EngineKind::compiler(Class::Concurrent))?;
     match (concurrent.engine.precompile_component(component), plain) {
         (Ok(artifact), _) => Ok((Class::Concurrent, false, artifact)),
         (Err(_), Some(Err(error))) | (Err(error), _) => Err(invalid(spec, &error)),
@@ -300,7 +369,7 @@ fn one_line(error: &dyn fmt::Display) -> String {
 }
 
 fn plain(engines: &Engines) -> Result<Engine> {
-    Ok(engines.get(compiler(Class::Plain))?.engine.clone())
+    Ok(engines.get(EngineKind::compiler(Class::Plain))?.engine.clone())
 }
 
 /// Reports a compilation from its start to its drop.

@@ -24,7 +24,9 @@ mod limiter;
 mod lines;
 mod link;
 mod method;
+mod pools;
 mod process;
+mod slab;
 mod sockets;
 mod spec;
 mod stdio;
@@ -45,6 +47,7 @@ use crate::cache::Cache;
 use crate::engine::Engines;
 use crate::unit::WasmUnit;
 
+pub use engine::density_config;
 pub use inspect::{Export, Import, Inspection, inspect};
 pub use interfaces::Need;
 pub use spec::{BinarySource, EnvVar, Grants, Mount, WasmSpec};

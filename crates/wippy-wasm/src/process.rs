@@ -16,6 +16,7 @@ use wippy_model::{Error, Exit, Kind, Value};
 
 use crate::engine::Class;
 use crate::guest::{self, Guest};
+use crate::pools::Place;
 use crate::trap::{self, Terminated, TooManyTasks};
 use crate::unit::{EnvValues, Ready, ReadyCode, Target, WasmUnit};
 use crate::value::{Prepared, Returned};
@@ -27,6 +28,8 @@ const TASK_BYTES: u64 = 512;
 pub(crate) struct WasmProcess {
     pub(crate) unit: Arc<WasmUnit>,
     pub(crate) ready: Arc<Ready>,
+    /// What it takes of a spawn host's pools, until its end.
+    pub(crate) place: Option<Place>,
     pub(crate) call: Call,
     /// The arguments of a command, as text.
     pub(crate) arguments: Vec<String>,
@@ -58,13 +61,12 @@ impl Process for WasmProcess {
 
 impl WasmProcess {
     async fn live(self, context: ProcessContext) -> Exit {
-        let Self { unit, ready, call, arguments, role, env } = self;
-        let mut guest = Guest::new(context, unit.config.clone(), arguments, role, env);
-        let component = matches!(ready.code, ReadyCode::Component { .. });
-        if let Err(error) = guest.open_mounts(component) {
-            return Exit::Config(error);
-        }
-        let mut store = store(&unit, &ready, guest);
+        // The place is bound first, so that it is given back after all that fills it.
+        let Self { place: _place, unit, ready, call, arguments, role, env } = self;
+        let mut store = match first_store(&unit, &ready, context, arguments, role, env) {
+            Ok(store) => store,
+            Err(error) => return Exit::Config(error),
+        };
         let instance = match instantiate(&ready, &mut store).await {
             Err(error) if error.is::<PoolConcurrencyLimitError>() => {
                 return Box::pin(overflow(unit, store, call)).await;
@@ -79,12 +81,27 @@ impl WasmProcess {
     }
 }
 
+/// The store of a new process. Not a part of `live`, whose future would keep room for the
+/// guest that was moved into the store, for as long as the process lives.
+fn first_store(
+    unit: &WasmUnit,
+    ready: &Ready,
+    context: ProcessContext,
+    arguments: Vec<String>,
+    role: Role,
+    env: EnvValues,
+) -> wippy_model::Result<Store<Guest>> {
+    let mut guest = Guest::new(context, unit.config.clone(), arguments, role, env);
+    guest.open_mounts(matches!(ready.code, ReadyCode::Component { .. }))?;
+    Ok(store(unit, ready, guest))
+}
+
 /// The pool is full: the process is allocated on demand.
 async fn overflow(unit: Arc<WasmUnit>, store: Store<Guest>, call: Call) -> Exit {
     let mut guest = store.into_data();
     guest.reset_limiter();
-    let ready = match unit.overflow(unit.engine_kind(guest.process.host())) {
-        Ok(ready) => ready,
+    let (_place, ready) = match unit.overflow(guest.process.host()) {
+        Ok((ready, place)) => (place, ready),
         Err(error) => return Exit::Config(error),
     };
     let mut store = self::store(&unit, &ready, guest);

@@ -9,9 +9,10 @@ use wippy_host::{HttpClient, Terminal, Variables};
 use wippy_kernel::{HostSpec, Prepare, Process, Unit};
 use wippy_model::{EntryId, Error, Limits, Result, Value};
 
-use crate::binary::{Binary, Code, compiler};
-use crate::engine::{Allocation, EngineKind, Engines, GuestEngine};
+use crate::binary::{Binary, Code};
+use crate::engine::{Allocation, EngineKind, Engines, GuestEngine, POOL_TABLES_EACH};
 use crate::guest::Guest;
+use crate::pools::Place;
 use crate::process::{Call, WasmProcess};
 use crate::spec::{EnvVar, Grants, Mount, WasmSpec};
 use crate::value::{CoreSignature, Method, Signature, Type, wave};
@@ -60,6 +61,8 @@ pub struct WasmUnit {
     pub(crate) config: Arc<Config>,
     pub(crate) binary: Arc<Binary>,
     pub(crate) target: Target,
+    /// What a process takes of a pool.
+    places: u32,
     engines: Arc<Engines>,
     /// By engine: a host's profile decides which one. Readers take no lock.
     ready: ArcSwap<Vec<(EngineKind, Arc<Ready>)>>,
@@ -102,7 +105,9 @@ impl WasmUnit {
         variables: Arc<Variables>,
         http: Arc<HttpClient>,
     ) -> Result<Arc<Self>> {
-        let target = target(&spec, &binary, &engines)?;
+        let code = binary.code(EngineKind::compiler(binary.class), &spec.id, &engines)?;
+        let target = target(&spec, &binary, &code)?;
+        let places = places(&code);
         let config = Config {
             id: spec.id,
             limits: spec.limits,
@@ -120,12 +125,13 @@ impl WasmUnit {
             config: Arc::new(config),
             binary,
             target,
+            places,
             engines,
             ready: ArcSwap::default(),
             preparing: Mutex::new(()),
         };
         // What cannot be linked is refused now and not by the first process.
-        unit.ready(compiler(unit.binary.class))?;
+        unit.ready(EngineKind::compiler(unit.binary.class))?;
         Ok(Arc::new(unit))
     }
 
@@ -140,24 +146,26 @@ impl WasmUnit {
 
     /// The engine a host's processes of this unit use.
     pub(crate) fn engine_kind(&self, host: &HostSpec) -> EngineKind {
-        EngineKind::for_host(self.binary.class, host)
+        EngineKind::for_host(self.binary.class, host, &self.config.limits)
+    }
+
+    fn find(&self, kind: EngineKind) -> Option<Arc<Ready>> {
+        let ready = self.ready.load();
+        ready.iter().find(|(own, _)| *own == kind).map(|(_, ready)| ready.clone())
     }
 
     /// The unit in an engine: linked at the first call.
     pub(crate) fn ready(&self, kind: EngineKind) -> Result<Arc<Ready>> {
-        let find = |ready: &[(EngineKind, Arc<Ready>)]| {
-            ready.iter().find(|(own, _)| *own == kind).map(|(_, ready)| ready.clone())
-        };
-        if let Some(ready) = find(&self.ready.load()) {
+        if let Some(ready) = self.find(kind) {
             return Ok(ready);
         }
         let _preparing = self.preparing.lock();
-        if let Some(ready) = find(&self.ready.load()) {
+        if let Some(ready) = self.find(kind) {
             return Ok(ready);
         }
         let made = match self.link(kind) {
             // What does not fit the pool's places is allocated on demand.
-            Err(_) if kind.allocation == Allocation::Pool => {
+            Err(_) if matches!(kind.allocation, Allocation::Pool { .. }) => {
                 self.link(EngineKind { allocation: Allocation::OnDemand, ..kind })
             }
             made => made,
@@ -175,7 +183,7 @@ impl WasmUnit {
         let failed = |error: wasmtime::Error| {
             Error::invalid(format!("{id}: {} cannot be linked: {error:#}", self.binary.name()))
         };
-        let code = match self.binary.code(kind, &self.engines)? {
+        let code = match self.binary.code(kind, id, &self.engines)? {
             Code::Component(component) => {
                 let interface = match &self.target {
                     Target::Command { interface, .. } => Some(interface.as_str()),
@@ -201,9 +209,23 @@ impl WasmUnit {
         Ok(Ready { engine, code })
     }
 
-    /// The engine for a process that found the pool full.
-    pub(crate) fn overflow(&self, kind: EngineKind) -> Result<Arc<Ready>> {
-        self.ready(EngineKind { allocation: Allocation::OnDemand, ..kind })
+    /// The unit in the engine that a process on this host uses, and the process's place
+    /// there; only spawn hosts have places.
+    fn place(&self, host: &HostSpec) -> Result<(Arc<Ready>, Option<Place>)> {
+        let kind = self.engine_kind(host);
+        if !matches!(kind.allocation, Allocation::Pool { .. }) {
+            return Ok((self.ready(kind)?, None));
+        }
+        let place = self.engines.place(kind, self.places);
+        let place = place.map_err(|error| error.context(&self.config.id))?;
+        Ok((self.ready(place.kind())?, Some(place)))
+    }
+
+    /// The same for a process that found no room in its place: a guest with a heap of
+    /// garbage-collected objects needs more than its binary says.
+    pub(crate) fn overflow(&self, host: &HostSpec) -> Result<(Arc<Ready>, Place)> {
+        let place = self.engines.place_on_demand(self.engine_kind(host))?;
+        Ok((self.ready(place.kind())?, place))
     }
 
     fn function_name(&self) -> &str {
@@ -251,9 +273,18 @@ impl Unit for SharedUnit {
                 (Call::Core(signature.lower(spawn.args).map_err(blame)?), Vec::new())
             }
         };
-        let ready = unit.ready(unit.engine_kind(spawn.host))?;
-        let role = spawn.role;
-        Ok(Box::new(WasmProcess { unit: unit.clone(), ready, call, arguments, role, env }))
+        let (ready, place) = unit.place(spawn.host)?;
+        let (unit, role) = (unit.clone(), spawn.role);
+        Ok(Box::new(WasmProcess { unit, ready, place, call, arguments, role, env }))
+    }
+
+    fn is_ready(&self, host: &HostSpec) -> bool {
+        let kind = self.0.engine_kind(host);
+        !kind.is_slab() || self.0.find(kind).is_some()
+    }
+
+    fn make_ready(&self, host: &HostSpec) -> Result<()> {
+        self.0.ready(self.0.engine_kind(host)).map(drop)
     }
 
     fn parse_args(&self, args: &[String]) -> Result<Vec<Value>> {
@@ -285,11 +316,23 @@ fn words(args: Vec<Value>) -> Vec<String> {
         .collect()
 }
 
-fn target(spec: &WasmSpec, binary: &Binary, engines: &Engines) -> Result<Target> {
+/// What a process of this code takes of a pool, which has one memory and some tables for
+/// each of its places.
+fn places(code: &Code) -> u32 {
+    let needed = match code {
+        Code::Component(component) => component.resources_required(),
+        Code::Module(module) => Some(module.resources_required()),
+    };
+    needed.map_or(1, |needed| {
+        needed.num_memories.max(needed.num_tables.div_ceil(POOL_TABLES_EACH)).max(1)
+    })
+}
+
+fn target(spec: &WasmSpec, binary: &Binary, code: &Code) -> Result<Target> {
     let (id, name, wanted) = (&spec.id, binary.name(), spec.method.as_deref());
-    match binary.code(compiler(binary.class), engines)? {
+    match code {
         Code::Component(component) => {
-            let export = method::find(id, name, wanted, &component)?;
+            let export = method::find(id, name, wanted, component)?;
             let signature = Signature::new(export.function.clone(), &export.ty)
                 .and_then(|signature| signature.check_supported().map(|()| signature))
                 .map_err(|error| error.context(id))?;
@@ -301,7 +344,7 @@ fn target(spec: &WasmSpec, binary: &Binary, engines: &Engines) -> Result<Target>
             })
         }
         Code::Module(module) => {
-            let (name, ty) = method::find_core(id, name, wanted, &module)?;
+            let (name, ty) = method::find_core(id, name, wanted, module)?;
             if name == "_start" {
                 return Ok(Target::CoreCommand);
             }

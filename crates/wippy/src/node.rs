@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use wippy_host::{Terminal, Variables};
-use wippy_kernel::{HostSpec, Kernel, KernelOptions, Profile, Scheduler, Unit};
+use wippy_kernel::{HostSpec, Kernel, KernelOptions, Scheduler, Unit};
 use wippy_lua::{LuaImport, LuaSpec, LuaUnit};
 use wippy_model::{EntryId, Error, Limits, Result, Value};
 use wippy_registry::{
@@ -409,7 +409,10 @@ pub(crate) fn not_loaded(entry: &Entry, error: &Error) -> Diagnostic {
 }
 
 fn process_host(id: &EntryId, settings: &HostSettings) -> HostSpec {
-    let default = HostSpec::new(id.clone());
+    let default = match settings.profile {
+        HostProfile::Spawn => HostSpec::new(id.clone()),
+        HostProfile::Density => HostSpec::density(id.clone()),
+    };
     let count = |written: Option<u32>, default: usize| written.map_or(default, |n| n as usize);
     HostSpec {
         scheduler: match settings.workers {
@@ -418,10 +421,6 @@ fn process_host(id: &EntryId, settings: &HostSettings) -> HostSpec {
         },
         queue_size: count(settings.queue_size, default.queue_size),
         processes_max: count(settings.max_processes, default.processes_max),
-        profile: match settings.profile {
-            HostProfile::Spawn => Profile::Spawn,
-            HostProfile::Density => Profile::Density,
-        },
         slice: Duration::from_millis(settings.slice_ms.into()),
         stop_timeout: settings.stop_timeout,
         stack_bytes: settings

@@ -80,35 +80,50 @@ impl Node {
 
     /// A node whose policy is this.
     pub(crate) fn with_authorizer(authorizer: Box<dyn Authorizer>) -> Self {
-        let options = KernelOptions { authorizer: Some(authorizer), ..KernelOptions::default() };
-        Self::with_options("", options, variables(), |_| {})
+        let kernel = KernelOptions { authorizer: Some(authorizer), ..KernelOptions::default() };
+        Self::put_together("", kernel, |_| {}, |_| {})
     }
 
     pub(crate) fn with_variables(variables: Arc<Variables>) -> Self {
-        Self::with_options("", KernelOptions::default(), variables, |_| {})
+        Self::with_options("", |_| {}, |options| options.variables = variables)
+    }
+
+    /// A node whose process host is of the density profile.
+    pub(crate) fn density() -> Self {
+        Self::with_host(|host| *host = HostSpec::density(host.id.clone()))
     }
 
     fn make(stdin: &str, change: impl FnOnce(&mut HostSpec)) -> Self {
-        Self::with_options(stdin, KernelOptions::default(), variables(), change)
+        Self::with_options(stdin, change, |_| {})
     }
 
-    fn with_options(
+    pub(crate) fn with_options(
         stdin: &str,
-        options: KernelOptions,
-        variables: Arc<Variables>,
         change: impl FnOnce(&mut HostSpec),
+        options: impl FnOnce(&mut WasmOptions),
+    ) -> Self {
+        Self::put_together(stdin, KernelOptions::default(), change, options)
+    }
+
+    fn put_together(
+        stdin: &str,
+        kernel: KernelOptions,
+        change: impl FnOnce(&mut HostSpec),
+        options: impl FnOnce(&mut WasmOptions),
     ) -> Self {
         let (terminal, stdout, stderr) = Terminal::memory(stdin);
-        let kernel = Kernel::new(options);
+        let mut wasm = WasmOptions::new(Arc::new(terminal));
+        wasm.variables = variables();
+        // Compiling is most of what these tests do.
+        wasm.cache_dir = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
+        options(&mut wasm);
+        let kernel = Kernel::new(kernel);
         let mut host = HostSpec::new(id(PROCESSES));
         host.scheduler = Scheduler::Own { workers: 1 };
         change(&mut host);
         kernel.add_host(host);
         kernel.add_host(HostSpec::terminal(id(TERMINAL)));
-        let mut options = WasmOptions { variables, ..WasmOptions::new(Arc::new(terminal)) };
-        // Compiling is most of what these tests do.
-        options.cache_dir = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
-        let runtime = Arc::new(WasmRuntime::new(options));
+        let runtime = Arc::new(WasmRuntime::new(wasm));
         Self { kernel, runtime, stdout, stderr }
     }
 
