@@ -132,8 +132,8 @@ where
 fn cannot_wait(state: State<'_>) {
     misuse(
         state,
-        "cannot wait here: a function that Lua's C code calls (such as a comparison of \
-         table.sort or a replacement of string.gsub) may not sleep, receive or the like",
+        "cannot wait here: a function that Lua's C code calls (such as `__tostring` or the \
+         reader of `load`) may not sleep, receive or the like",
     );
 }
 
