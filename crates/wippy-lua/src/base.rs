@@ -12,7 +12,6 @@
 use std::ffi::{CStr, c_int};
 
 use mlua::ffi::{self, lua_State};
-use wippy_host::Stream;
 
 use crate::bounded;
 use crate::core::Core;
@@ -20,8 +19,10 @@ use crate::host_fn::{Answer, Outcome, host_fn, misuse};
 use crate::load;
 use crate::long;
 use crate::modules;
+use crate::modules::io::{Writing, write_on};
 use crate::state::{Key, State, Type};
 use crate::strings;
+use crate::work::deliver;
 
 /// Libraries and modules that are globals, opened when they are named.
 pub(crate) const ON_DEMAND: [&str; 10] =
@@ -290,11 +291,10 @@ unsafe extern "C-unwind" fn print(raw: *mut lua_State) -> c_int {
         }
         ffi::luaL_addlstring(&raw mut line, c"\n".as_ptr(), 1);
         ffi::luaL_pushresult(&raw mut line);
-        host_fn(|state, _| {
-            let line = state.to_bytes(-1).unwrap_or_default();
-            // Where nobody reads any more, a line that is lost hurts nobody.
-            let _ = state.core().output.borrow_mut().write(Stream::Stdout, line);
-            Ok(Answer::Values(0))
+        // Where nobody reads any more, a line that is lost hurts nobody.
+        host_fn(|state, again| match again {
+            false => write_on(state, Writing::line(state)),
+            true => deliver(state),
         })(raw)
     }
 }

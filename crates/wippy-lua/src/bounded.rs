@@ -235,7 +235,7 @@ unsafe extern "C-unwind" fn concat(raw: *mut lua_State) -> c_int {
             }
             ffi::lua_pushinteger(raw, first);
             ffi::lua_replace(raw, 3);
-            return long::call(raw, "concat", 4, false);
+            return long::call(raw, "concat", 4, true);
         }
         original(raw)
     }

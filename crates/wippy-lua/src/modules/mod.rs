@@ -4,6 +4,7 @@ pub(crate) mod channel;
 pub(crate) mod errors;
 pub(crate) mod io;
 mod json;
+mod json_decode;
 pub(crate) mod payload;
 pub(crate) mod process;
 mod time;

@@ -17,6 +17,7 @@ mod convert;
 mod coroutine;
 mod errors;
 mod io;
+mod json;
 mod long;
 mod preempt;
 mod process;
