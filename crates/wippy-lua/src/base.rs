@@ -12,21 +12,26 @@
 use std::ffi::{CStr, c_int};
 
 use mlua::ffi::{self, lua_State};
-use wippy_host::Stream;
 
 use crate::bounded;
 use crate::core::Core;
 use crate::host_fn::{Answer, Outcome, host_fn, misuse};
+use crate::load;
+use crate::long;
 use crate::modules;
-use crate::preempt;
+use crate::modules::io::{Writing, write_on};
 use crate::state::{Key, State, Type};
 use crate::strings;
+use crate::work::deliver;
 
 /// Libraries and modules that are globals, opened when they are named.
 pub(crate) const ON_DEMAND: [&str; 10] =
     ["table", "math", "utf8", "coroutine", "os", "process", "channel", "errors", "payload", "io"];
 
 const REMOVED: [&str; 3] = ["dofile", "loadfile", "warn"];
+
+/// Bytes of a heap that is collected at once: a millisecond or two.
+const COLLECT_BYTES_MAX: usize = 1 << 20;
 
 /// What modules gave, by name; `loading` while a library runs.
 static LOADED: Key = Key::new();
@@ -53,13 +58,10 @@ pub(crate) fn open(state: State<'_>) {
         state.push_nil();
         state.set_field(-2, name);
     }
-    state.get_field(-1, "load");
-    // SAFETY: `load` takes the function on top as its upvalue.
-    unsafe { ffi::lua_pushcclosure(state.raw(), load, 1) };
-    state.set_field(-2, "load");
     state.set_functions(&[
         ("setmetatable", setmetatable),
-        ("collectgarbage", host_fn(|state, _| collectgarbage(state))),
+        ("collectgarbage", collectgarbage),
+        ("load", load::load),
         ("print", print),
         ("require", require),
         ("xpcall", xpcall),
@@ -129,7 +131,10 @@ fn open_named(state: State<'_>, name: &str) {
                 bounded::bound_table(state);
             }
             "math" => _ = ffi::luaopen_math(state.raw()),
-            "utf8" => _ = ffi::luaopen_utf8(state.raw()),
+            "utf8" => {
+                ffi::luaopen_utf8(state.raw());
+                bounded::bound_utf8(state);
+            }
             "os" => open_os(state),
             "coroutine" => crate::coroutine::open(state),
             _ => modules::push(state, name),
@@ -142,6 +147,7 @@ fn open_named(state: State<'_>, name: &str) {
 fn open_os(state: State<'_>) {
     // SAFETY: as in `open`.
     unsafe { ffi::luaopen_os(state.raw()) };
+    bounded::bound_os(state);
     state.push_table(0, 4);
     for name in ["clock", "date", "difftime", "time"] {
         state.get_field(-2, name);
@@ -234,32 +240,21 @@ unsafe extern "C-unwind" fn handle(raw: *mut lua_State) -> c_int {
     1
 }
 
-unsafe extern "C-unwind" fn load(raw: *mut lua_State) -> c_int {
-    // SAFETY: calls Lua's own `load`, an upvalue, with the mode "t".
+/// A small heap is collected at once, a large one piece by piece.
+unsafe extern "C-unwind" fn collectgarbage(raw: *mut lua_State) -> c_int {
+    // SAFETY: no Rust value is alive when our Lua code is called.
     unsafe {
-        if ffi::lua_type(raw, 2) == ffi::LUA_TSTRING {
-            let name = CStr::from_ptr(ffi::lua_tolstring(raw, 2, std::ptr::null_mut()));
-            if name == preempt::OWN_CODE {
-                return ffi::luaL_error(
-                    raw,
-                    c"load: the chunk name '%s' is taken".as_ptr(),
-                    name.as_ptr(),
-                );
-            }
+        let option = ffi::luaL_optlstring(raw, 1, c"collect".as_ptr(), std::ptr::null_mut());
+        let option = CStr::from_ptr(option);
+        let collects = option == c"collect" || option == c"step";
+        if collects && Core::of(raw).heap.used() > COLLECT_BYTES_MAX {
+            return long::call(raw, "collect", 0, false);
         }
-        let args = ffi::lua_gettop(raw).min(4);
-        ffi::lua_settop(raw, args.max(3));
-        ffi::lua_pushstring(raw, c"t".as_ptr());
-        ffi::lua_copy(raw, -1, 3);
-        ffi::lua_settop(raw, args.max(3));
-        ffi::lua_pushvalue(raw, ffi::lua_upvalueindex(1));
-        ffi::lua_insert(raw, 1);
-        ffi::lua_callk(raw, args.max(3), ffi::LUA_MULTRET, 0, None);
-        ffi::lua_gettop(raw)
+        host_fn(|state, _| collect(state))(raw)
     }
 }
 
-fn collectgarbage(state: State<'_>) -> Outcome {
+fn collect(state: State<'_>) -> Outcome {
     let option = if state.is_absent(1) { Some("collect") } else { state.to_str(1) };
     match option {
         Some("collect" | "step") => {
@@ -296,11 +291,10 @@ unsafe extern "C-unwind" fn print(raw: *mut lua_State) -> c_int {
         }
         ffi::luaL_addlstring(&raw mut line, c"\n".as_ptr(), 1);
         ffi::luaL_pushresult(&raw mut line);
-        host_fn(|state, _| {
-            let line = state.to_bytes(-1).unwrap_or_default();
-            // Where nobody reads any more, a line that is lost hurts nobody.
-            let _ = state.core().output.borrow_mut().write(Stream::Stdout, line);
-            Ok(Answer::Values(0))
+        // Where nobody reads any more, a line that is lost hurts nobody.
+        host_fn(|state, again| match again {
+            false => write_on(state, Writing::line(state)),
+            true => deliver(state),
         })(raw)
     }
 }

@@ -343,7 +343,7 @@ impl Reader<'_, '_> {
 
 /// Processor time that this thread of the system has used.
 #[allow(unsafe_code)]
-fn processor_time() -> Duration {
+pub(crate) fn processor_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: writes the time that it is given.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };

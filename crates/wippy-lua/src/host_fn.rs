@@ -29,6 +29,8 @@ pub(crate) enum Answer {
     Values(c_int),
     /// It waits for what it has told the core; it will be called again.
     Wait,
+    /// Its slice is over, and it can wait; it will be called again.
+    GiveWay,
 }
 
 /// The value on top of the stack is to be raised.
@@ -82,7 +84,7 @@ where
 
 enum Verdict {
     Return(c_int),
-    Wait,
+    Yield(Pause),
     Raise,
 }
 
@@ -101,11 +103,9 @@ where
         let outcome = catch_unwind(AssertUnwindSafe(|| function(State::new(raw), again_)));
         let verdict = match outcome {
             Ok(Ok(Answer::Values(count))) => Verdict::Return(count),
-            Ok(Ok(Answer::Wait)) if core.can_wait(raw) => {
-                core.pause.set(Some(Pause::Wait));
-                Verdict::Wait
-            }
-            Ok(Ok(Answer::Wait)) => {
+            Ok(Ok(Answer::Wait)) if core.can_wait(raw) => Verdict::Yield(Pause::Wait),
+            Ok(Ok(Answer::GiveWay)) if core.can_wait(raw) => Verdict::Yield(Pause::Slice),
+            Ok(Ok(Answer::Wait | Answer::GiveWay)) => {
                 core.forget_wait();
                 cannot_wait(State::new(raw));
                 Verdict::Raise
@@ -120,7 +120,8 @@ where
         core.heap.host_mode(before);
         match verdict {
             Verdict::Return(count) => count,
-            Verdict::Wait => {
+            Verdict::Yield(pause) => {
+                core.pause.set(Some(pause));
                 Core::set_paused(raw, true);
                 ffi::lua_yieldk(raw, 0, 0, Some(again::<F>))
             }
@@ -132,8 +133,8 @@ where
 fn cannot_wait(state: State<'_>) {
     misuse(
         state,
-        "cannot wait here: a function that Lua's C code calls (such as a comparison of \
-         table.sort or a replacement of string.gsub) may not sleep, receive or the like",
+        "cannot wait here: a function that Lua's C code calls (such as `__tostring` or the \
+         reader of `load`) may not sleep, receive or the like",
     );
 }
 

@@ -45,6 +45,8 @@ mod failure;
 mod handle;
 mod heap;
 mod host_fn;
+mod load;
+mod long;
 mod mail;
 mod modules;
 mod moment;

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use wippy_host::{GuestLog, Stream, Terminal};
 use wippy_model::{EntryId, Limits};
 
+/// What goes to the log at once.
+const LOG_BYTES: usize = 64 << 10;
+
 /// The streams of one process.
 pub(crate) enum Output {
     /// It runs on a terminal host.
@@ -29,6 +32,14 @@ impl Output {
         match self {
             Self::Terminal(terminal) => Some(terminal),
             Self::Log { .. } => None,
+        }
+    }
+
+    /// How many bytes a write takes now without waiting for a reader.
+    pub(crate) fn room(&self, stream: Stream) -> usize {
+        match self {
+            Self::Terminal(terminal) => terminal.room(stream),
+            Self::Log { .. } => LOG_BYTES,
         }
     }
 

@@ -415,6 +415,42 @@ impl<'s> State<'s> {
         Some(unsafe { ffi::lua_touserdata(self.raw, index).cast::<T>().read() })
     }
 
+    /// Pushes a userdata with plain content and no metatable, for a slot that scripts do
+    /// not see.
+    pub(crate) fn push_block<T: Copy>(self, value: T) {
+        const { assert!(align_of::<T>() <= 16, "userdata blocks are aligned to 16") };
+        // SAFETY: the block is as large as the type and aligned for it.
+        unsafe {
+            ffi::lua_newuserdatauv(self.raw, size_of::<T>(), 0).cast::<T>().write(value);
+        }
+    }
+
+    /// The content of what [`State::push_block`] pushed with the same type.
+    pub(crate) fn to_block<T: Copy>(self, index: c_int) -> Option<T> {
+        if self.type_of(index) != Type::Userdata || self.raw_len(index) != size_of::<T>() {
+            return None;
+        }
+        // SAFETY: scripts do not see the slot, so it holds what was pushed.
+        Some(unsafe { ffi::lua_touserdata(self.raw, index).cast::<T>().read() })
+    }
+
+    /// Collects garbage; whether what is left is within the limit.
+    pub(crate) fn collect_until_fits(self) -> bool {
+        // SAFETY: scripts have no finalizers, so this runs none of their code.
+        unsafe { ffi::lua_gc(self.raw, ffi::LUA_GCCOLLECT) };
+        !self.core().heap.is_over()
+    }
+
+    /// Pops a value and a key into the table at `table`, raw. The key is a string.
+    pub(crate) fn set_raw(self, table: c_int) {
+        if self.is_table(table) && self.type_of(-2) == Type::String {
+            // SAFETY: it is a table; key and value are on top.
+            unsafe { ffi::lua_rawset(self.raw, table) }
+        } else {
+            self.pop(2);
+        }
+    }
+
     /// Pops a table and pushes a userdata around it, with the metatable of `key`, so that
     /// scripts can hold the table and not look into it.
     pub(crate) fn wrap_table(self, key: &'static Key) {

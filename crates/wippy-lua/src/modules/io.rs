@@ -2,7 +2,8 @@
 //!
 //! `io.write(...)`, `io.read(format)` with `"l"`, `"L"`, `"n"`, `"a"` or a number of bytes
 //! (one format), `io.lines()`, `io.stdout:write(...)`, `io.stderr:write(...)`,
-//! `io.stdin:read(format)`, `io.stdin:lines()`. A read waits without holding a worker.
+//! `io.stdin:read(format)`, `io.stdin:lines()`. Reading waits without holding a worker, and so
+//! does writing where the reader does not keep up.
 //!
 //! On a process host `io` is a table whose use is an error that says so. What was read and
 //! not asked for yet is kept for the next read; a line may have `host_buffer_bytes`.
@@ -20,6 +21,9 @@ use crate::state::{State, Type};
 use crate::work::{deliver, run};
 
 const CHUNK_BYTES: usize = 64 << 10;
+
+/// Bytes written between two looks at the clock.
+const LOOK_BYTES: usize = 256 << 10;
 
 /// What a read asks for.
 #[derive(Clone, Copy)]
@@ -49,15 +53,15 @@ pub(crate) fn open(state: State<'_>) {
     }
     state.push_table(0, 6);
     state.set_functions(&[
-        ("write", host_fn(|s, _| write(s, Stream::Stdout, 1))),
+        ("write", host_fn(|s, again| write(s, again, Stream::Stdout, Then::True))),
         ("read", host_fn(|s, again| read(s, again, 1))),
         ("lines", host_fn(|s, _| lines(s))),
     ]);
     for (name, stream) in [("stdout", Stream::Stdout), ("stderr", Stream::Stderr)] {
         state.push_table(0, 2);
         let write_fn = match stream {
-            Stream::Stdout => host_fn(|s, _| write(s, Stream::Stdout, 2)),
-            Stream::Stderr => host_fn(|s, _| write(s, Stream::Stderr, 2)),
+            Stream::Stdout => host_fn(|s, again| write(s, again, Stream::Stdout, Then::TheStream)),
+            Stream::Stderr => host_fn(|s, again| write(s, again, Stream::Stderr, Then::TheStream)),
         };
         state.set_functions(&[
             ("write", write_fn),
@@ -73,7 +77,38 @@ pub(crate) fn open(state: State<'_>) {
     state.set_field(-2, "stdin");
 }
 
-fn write(state: State<'_>, stream: Stream, first: i32) -> Outcome {
+/// What is left to write, of the arguments of a call.
+pub(crate) struct Writing {
+    stream: Stream,
+    /// The argument under way, the last one, and how much of it is written.
+    index: i32,
+    last: i32,
+    written: usize,
+    then: Then,
+}
+
+/// What the call gives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// Nothing, also where nobody reads any more.
+    Nothing,
+    True,
+    TheStream,
+}
+
+impl Writing {
+    /// A line on top of the stack, for `print`.
+    pub(crate) fn line(state: State<'_>) -> Self {
+        let top = state.top();
+        Self { stream: Stream::Stdout, index: top, last: top, written: 0, then: Then::Nothing }
+    }
+}
+
+fn write(state: State<'_>, again: bool, stream: Stream, then: Then) -> Outcome {
+    if again {
+        return deliver(state);
+    }
+    let first = if then == Then::TheStream { 2 } else { 1 };
     for index in first..=state.top() {
         if !matches!(state.type_of(index), Type::String | Type::Number) {
             return Err(misuse(
@@ -82,24 +117,62 @@ fn write(state: State<'_>, stream: Stream, first: i32) -> Outcome {
             ));
         }
     }
+    write_on(state, Writing { stream, index: first, last: state.top(), written: 0, then })
+}
+
+/// Writes as much as the stream takes; waits while it takes nothing, and gives way now and
+/// then. What is longer than a stream takes at once may be mixed with others' output.
+pub(crate) fn write_on(state: State<'_>, mut writing: Writing) -> Outcome {
+    let core = state.core();
+    let mut error = None;
+    let mut since_look = 0;
     // One by one: together they may be a text many times over, which no limit counts.
-    let mut output = state.core().output.borrow_mut();
-    let written = (first..=state.top()).try_for_each(|index| match state.to_bytes(index) {
-        Some(bytes) => output.write(stream, bytes),
-        None => output.write(stream, text(state, index).as_bytes()),
-    });
-    drop(output);
-    match written {
-        Ok(()) => {
-            if first == 2 {
-                state.push_copy(1);
-            } else {
-                state.push_bool(true);
+    while writing.index <= writing.last && error.is_none() {
+        let number;
+        let bytes = match state.to_bytes(writing.index) {
+            Some(bytes) => bytes,
+            None => {
+                number = text(state, writing.index);
+                number.as_bytes()
             }
-            Ok(Answer::Values(1))
+        };
+        let rest = bytes.get(writing.written..).unwrap_or_default();
+        if rest.is_empty() {
+            writing.index += 1;
+            writing.written = 0;
+            continue;
         }
-        Err(error) => failed(state, &Error::unavailable(format!("cannot write: {error}"))),
+        let room = core.output.borrow().room(writing.stream);
+        if room == 0
+            && let Some(terminal) = core.output.borrow().terminal().cloned()
+        {
+            let wait = async move {
+                terminal.writable(writing.stream).await;
+                writing
+            };
+            return run(state, wait, write_on);
+        }
+        if since_look > LOOK_BYTES && core.context.slice_is_over() && state.can_wait() {
+            let give_way = async move {
+                tokio::task::yield_now().await;
+                writing
+            };
+            return run(state, give_way, write_on);
+        }
+        let piece = rest.get(..room.min(rest.len())).unwrap_or_default();
+        error = core.output.borrow_mut().write(writing.stream, piece).err();
+        writing.written += piece.len();
+        since_look += piece.len();
     }
+    match (error, writing.then) {
+        (_, Then::Nothing) => return Ok(Answer::Values(0)),
+        (Some(error), _) => {
+            return failed(state, &Error::unavailable(format!("cannot write: {error}")));
+        }
+        (None, Then::True) => state.push_bool(true),
+        (None, Then::TheStream) => state.push_copy(1),
+    }
+    Ok(Answer::Values(1))
 }
 
 /// Bytes that were read and that nobody has asked for yet.

@@ -6,6 +6,7 @@ pub(crate) mod errors;
 pub(crate) mod funcs;
 pub(crate) mod io;
 mod json;
+mod json_decode;
 pub(crate) mod payload;
 pub(crate) mod process;
 pub(crate) mod security;

@@ -1,5 +1,7 @@
 //! `io` on a terminal host, and its absence elsewhere.
 
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -86,4 +88,63 @@ fn elsewhere_it_says_why_not() {
         "script.lua:1: `io` needs a terminal, and myns:script runs on the process host \
          myns:processes: spawn it on a terminal.host, or use print, which writes to the log"
     );
+}
+
+/// Says that this test program runs as the child of the test below.
+const CHILD: &str = "WIPPY_LUA_TEST_FULL_PIPE";
+
+const OUTPUT_BYTES: usize = 1 << 20;
+
+#[test]
+fn a_full_pipe_holds_no_worker() {
+    if std::env::var_os(CHILD).is_some() {
+        return write_to_a_pipe();
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "io::a_full_pipe_holds_no_worker", "--nocapture"])
+        .env(CHILD, "1")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Nobody reads its stdout until its neighbour has run on the only worker.
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut lines = lines.map_while(Result::ok);
+    let told = lines.find(|line| line == "the neighbour has run" || line.contains("panicked"));
+    let mut output = Vec::new();
+    child.stdout.take().unwrap().read_to_end(&mut output).unwrap();
+    drop(lines);
+    assert!(child.wait().unwrap().success());
+    assert_eq!(told.as_deref(), Some("the neighbour has run"));
+    assert_eq!(output.iter().filter(|byte| **byte == b'#').count(), 3 * OUTPUT_BYTES);
+    assert!(String::from_utf8_lossy(&output).contains("the end"));
+}
+
+/// One thread for all; a process that writes more than a pipe holds, and another one.
+#[allow(clippy::print_stderr, reason = "its parent reads it")]
+fn write_to_a_pipe() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let terminal = Arc::new(Terminal::stdio());
+    let writer = format!(
+        "local much = ('#'):rep({OUTPUT_BYTES}) io.write(much) print(much) io.stdout:write(much):write('the end')"
+    );
+    runtime.block_on(async {
+        let node = Node::new();
+        node.kernel.add_host(HostSpec {
+            scheduler: Scheduler::Shared(Handle::current()),
+            ..HostSpec::terminal(id("myns:terminal"))
+        });
+        let spec = LuaSpec { terminal: Some(terminal), ..spec("myns:writer", &writer) };
+        node.add("myns:writer", LuaUnit::load(spec).unwrap());
+        node.script("myns:neighbour", "require('time').sleep('20ms')");
+        let spawn = async |name, host| {
+            let request = SpawnRequest::new(id(name), id(host), vec![]);
+            node.kernel.spawn_watched(request).await.unwrap().1
+        };
+        let writer = spawn("myns:writer", "myns:terminal").await;
+        let neighbour = spawn("myns:neighbour", "myns:processes").await;
+        assert!(neighbour.await.is_normal());
+        eprintln!("the neighbour has run");
+        assert!(writer.await.is_normal());
+    });
 }

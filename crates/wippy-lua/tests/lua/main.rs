@@ -18,6 +18,8 @@ mod coroutine;
 mod errors;
 mod funcs;
 mod io;
+mod json;
+mod long;
 mod preempt;
 mod process;
 mod security;

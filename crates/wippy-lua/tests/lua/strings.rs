@@ -2,9 +2,7 @@
 //! in a plain one must give the same results and the same errors.
 
 use proptest::prelude::*;
-use wippy_model::Value;
-
-use crate::support::{check, text, value};
+use crate::support::{check, compare_source, text};
 
 /// Runs the calls of each case and gives what came of them as one text.
 const RUN: &str = r#"
@@ -68,22 +66,6 @@ fn source(cases: &[Case]) -> String {
         })
         .collect();
     format!("local cases = {{ {} }}{RUN}", cases.join(", "))
-}
-
-/// The result of a script in a plain VM, whose chunk has the same name as ours.
-fn plain(source: &str) -> String {
-    mlua::Lua::new().load(source).set_name("@script.lua").call(()).unwrap()
-}
-
-/// Runs a script in both; the first line where they differ.
-fn compare_source(source: &str) -> Result<(), String> {
-    let plain = plain(source);
-    let Value::String(ours) = value(source) else { panic!("no text") };
-    if plain == *ours {
-        return Ok(());
-    }
-    let differs = plain.lines().zip(ours.lines()).enumerate().find(|(_, (a, b))| a != b);
-    Err(format!("{differs:?}"))
 }
 
 fn compare(cases: &[Case]) -> Result<(), String> {

@@ -113,6 +113,22 @@ pub(crate) fn value(source: &str) -> Value {
     }
 }
 
+/// The result of a script in a plain VM, whose chunk has the same name as ours.
+pub(crate) fn plain(source: &str) -> String {
+    mlua::Lua::new().load(source).set_name("@script.lua").call(()).unwrap()
+}
+
+/// Runs a script here and in a plain VM; the first line where they differ.
+pub(crate) fn compare_source(source: &str) -> Result<(), String> {
+    let plain = plain(source);
+    let Value::String(ours) = value(source) else { panic!("no text") };
+    if plain == *ours {
+        return Ok(());
+    }
+    let differs = plain.lines().zip(ours.lines()).enumerate().find(|(_, (a, b))| a != b);
+    Err(format!("{differs:?}"))
+}
+
 /// Runs scripts and compares their values.
 pub(crate) fn check(cases: &[(&str, Value)]) {
     for (source, expected) in cases {
