@@ -1,8 +1,9 @@
 //! Names and addresses: which addresses are private, and the look-up of names.
 //!
 //! A look-up runs on tokio's threads for blocking work, because the system's resolver
-//! blocks. One [`Resolver`] has at most [`Resolver::LOOKUPS_MAX`] of them under way, given up
-//! ones included: a guest cannot fill the pool that file access uses too.
+//! blocks. One [`Resolver`] has at most [`Resolver::LOOKUPS_MAX`] of them under way and those
+//! of one node [`Lookups::MAX`] together, given up ones included: neither a guest nor many
+//! that come and go can fill the pool that file access uses too.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
@@ -57,16 +58,31 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
     }
 }
 
+/// The look-ups of a node. A clone shares the bound.
+#[derive(Debug, Clone)]
+pub struct Lookups(Arc<Semaphore>);
+
+impl Lookups {
+    /// Look-ups under way; the next one waits for its turn.
+    pub const MAX: usize = 128;
+
+    /// A resolver with a bound of its own beside that of the node.
+    pub fn resolver(&self) -> Resolver {
+        Resolver { own: Arc::new(Semaphore::new(Resolver::LOOKUPS_MAX)), node: self.clone() }
+    }
+}
+
+impl Default for Lookups {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(Self::MAX)))
+    }
+}
+
 /// Looks names up, a bounded number at a time. A clone shares the bound.
 #[derive(Debug, Clone)]
 pub struct Resolver {
-    lookups: Arc<Semaphore>,
-}
-
-impl Default for Resolver {
-    fn default() -> Self {
-        Self { lookups: Arc::new(Semaphore::new(Self::LOOKUPS_MAX)) }
-    }
+    own: Arc<Semaphore>,
+    node: Lookups,
 }
 
 impl Resolver {
@@ -83,11 +99,12 @@ impl Resolver {
         if let Ok(address) = name.parse() {
             return Ok(vec![address]);
         }
-        let turn = self.lookups.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let turn = self.own.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let turn_of_node = self.node.0.clone().acquire_owned().await.map_err(io::Error::other)?;
         let name = name.to_owned();
         let lookup = tokio::task::spawn_blocking(move || {
             // Given back when the system has answered, whether or not somebody still waits.
-            let _turn = turn;
+            let _turns = (turn, turn_of_node);
             let mut addresses = Vec::new();
             for found in (name.as_str(), 0).to_socket_addrs()? {
                 if !addresses.contains(&found.ip()) {
@@ -169,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_literal_is_its_own_address() {
-        let resolver = Resolver::default();
+        let resolver = Lookups::default().resolver();
         let found = resolver.lookup("192.0.2.7").await.unwrap();
         assert_eq!(found, ["192.0.2.7".parse::<IpAddr>().unwrap()]);
         let found = resolver.lookup("::1").await.unwrap();
@@ -178,13 +195,13 @@ mod tests {
 
     #[tokio::test]
     async fn localhost_is_private() {
-        let found = Resolver::default().lookup("localhost").await.unwrap();
+        let found = Lookups::default().resolver().lookup("localhost").await.unwrap();
         assert!(!found.is_empty());
         assert!(found.iter().all(|address| is_private(*address)), "{found:?}");
     }
 
     #[tokio::test]
     async fn what_is_no_name_is_refused() {
-        assert!(Resolver::default().lookup("no name at all").await.is_err());
+        assert!(Lookups::default().resolver().lookup("no name at all").await.is_err());
     }
 }

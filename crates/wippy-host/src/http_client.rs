@@ -35,7 +35,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-use crate::address::Resolver;
+use crate::address::{Lookups, Resolver};
 
 /// How long a request may wait for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +143,7 @@ impl From<hyper::Error> for HttpError {
 pub struct HttpClient {
     tls: OnceLock<Arc<ClientConfig>>,
     roots: Vec<CertificateDer<'static>>,
+    lookups: Lookups,
 }
 
 /// A response whose body is still coming.
@@ -158,6 +159,11 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 impl HttpClient {
     /// What one connection reads ahead, and the most that a header section takes.
     pub const BUFFER_BYTES_MAX: usize = 128 << 10;
+
+    /// The look-ups of its node.
+    pub fn lookups(&self) -> &Lookups {
+        &self.lookups
+    }
 
     /// Header fields of one response.
     pub const HEADERS_MAX: usize = 256;

@@ -8,7 +8,7 @@
 //! - [`Variables`]: the environment that entries hand to guests, from memory, files
 //!   ([`EnvFile`]) and the operating system.
 //! - [`HttpClient`]: requests whose every address the caller allows.
-//! - [`Resolver`] and [`is_private`]: names and addresses.
+//! - [`Lookups`], [`Resolver`] and [`is_private`]: names and addresses.
 
 mod address;
 mod env_file;
@@ -20,7 +20,7 @@ mod terminal;
 mod variables;
 mod volume;
 
-pub use address::{Resolver, is_private};
+pub use address::{Lookups, Resolver, is_private};
 pub use env_file::{CreateModes, EnvFile, FILE_BYTES_MAX as ENV_FILE_BYTES_MAX};
 pub use error::VolumeError;
 pub use guest_log::GuestLog;

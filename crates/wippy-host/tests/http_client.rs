@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use wippy_host::{HttpClient, HttpError, HttpTimeouts, Resolver};
+use wippy_host::{HttpClient, HttpError, HttpTimeouts, Lookups};
 
 fn authority() -> CertificateDer<'static> {
     CertificateDer::from(include_bytes!("tls/authority.der").as_slice())
@@ -72,7 +72,7 @@ async fn get(
     allow: impl Fn(IpAddr) -> bool,
 ) -> Result<Bytes, HttpError> {
     let request = Request::get(uri).header("host", "test").body(Empty::<Bytes>::new()).unwrap();
-    let resolver = Resolver::default();
+    let resolver = Lookups::default().resolver();
     let sent = client.send(request, HttpTimeouts::default(), &resolver, allow).await;
     let (response, connection) = sent?;
     tokio::spawn(connection);

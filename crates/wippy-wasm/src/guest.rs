@@ -236,6 +236,6 @@ impl Guest {
 
     /// What looks names up for it.
     pub(crate) fn resolver(&mut self) -> Resolver {
-        self.sockets.resolver()
+        self.sockets.resolver(self.config.http.lookups())
     }
 }

@@ -114,8 +114,8 @@ impl Http {
             hooks: Hooks {
                 granted,
                 process,
+                resolver: client.lookups().resolver(),
                 client,
-                resolver: Resolver::default(),
                 under_way: Arc::new(Semaphore::new(limits.http_concurrency as usize)),
                 arrived: arrived.clone(),
             },

@@ -26,7 +26,7 @@ use wasmtime_wasi::p2::{self, Pollable, SocketResult};
 use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 use wasmtime_wasi::sockets::{self, SocketAddrUse, WasiSocketsCtxView, WasiSocketsView};
 use wasmtime_wasi::{WasiCtxBuilder, WasiView};
-use wippy_host::{Resolver, is_private};
+use wippy_host::{Lookups, Resolver, is_private};
 use wippy_kernel::ProcessContext;
 
 use crate::guest::Guest;
@@ -64,8 +64,8 @@ impl Sockets {
     }
 
     /// What looks names up.
-    pub(crate) fn resolver(&mut self) -> Resolver {
-        self.resolver.get_or_insert_default().clone()
+    pub(crate) fn resolver(&mut self, lookups: &Lookups) -> Resolver {
+        self.resolver.get_or_insert_with(|| lookups.resolver()).clone()
     }
 }
 

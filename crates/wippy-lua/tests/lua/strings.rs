@@ -1,8 +1,8 @@
 //! `find`, `match`, `gmatch` and `gsub` beside Lua's own: the same calls in a VM of ours and
 //! in a plain one must give the same results and the same errors.
 
-use proptest::prelude::*;
 use crate::support::{check, compare_source, text};
+use proptest::prelude::*;
 
 /// Runs the calls of each case and gives what came of them as one text.
 const RUN: &str = r#"

@@ -53,6 +53,7 @@ pub(crate) struct Node {
     runtime: Runtime,
     wasm: Arc<WasmRuntime>,
     server: Server,
+    binaries: Arc<Volume>,
     folder: tempfile::TempDir,
 }
 
@@ -80,7 +81,9 @@ impl Node {
         let wasm = Arc::new(WasmRuntime::new(WasmOptions::new(Arc::new(terminal))));
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("file"), "content").unwrap();
-        let node = Self { kernel, runtime, wasm, server: Server::start(), folder };
+        let built = guests::workspace().join("guests/built");
+        let binaries = Arc::new(Volume::open(&built, false, None).unwrap());
+        let node = Self { kernel, runtime, wasm, server: Server::start(), binaries, folder };
         let neighbour = LuaSpec::new(id("test:neighbour"), NEIGHBOUR);
         node.add("test:neighbour", LuaUnit::load(neighbour).unwrap());
         node.add_wasm("test:compute", "compute", "compute", Limits::default(), false);
@@ -92,8 +95,7 @@ impl Node {
     }
 
     fn add_wasm(&self, name: &str, guest: &str, method: &str, limits: Limits, powerful: bool) {
-        let folder = guests::workspace().join("guests/built");
-        let volume = Arc::new(Volume::open(&folder, false, None).unwrap());
+        let volume = self.binaries.clone();
         let own = Arc::new(Volume::open(self.folder.path(), false, None).unwrap());
         let mount =
             Mount { id: id("test:own"), volume: own, guest: "/own".into(), read_only: false };
@@ -186,6 +188,12 @@ impl Footprint {
             statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
         let files = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
         Self { resident_bytes: pages * 4096, open_files: files }
+    }
+
+    /// What is open.
+    pub(crate) fn files() -> Vec<std::path::PathBuf> {
+        let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+        open.filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect()
     }
 
     /// As soon as it is near what it was, or when patience ends.

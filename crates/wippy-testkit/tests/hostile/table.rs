@@ -38,6 +38,8 @@ pub(crate) enum End {
     OutOfTime,
     /// This limit ends it.
     Limit(Limit),
+    /// This limit or its time, whichever it meets first.
+    SoonerOrLater(Limit),
     /// A trap whose text contains this.
     Trap(&'static str),
 }
@@ -86,7 +88,7 @@ pub(crate) const CASES: &[Case] = &[
     wasi("headers", Argument::None, End::Limit(Limit::HostBuffer)),
     wasi("requests", Argument::None, End::Limit(Limit::HostBuffer)),
     wasi("body-without-end", Argument::Server, End::OutOfTime),
-    wasi("body-unread", Argument::Server, End::OutOfTime),
+    wasi("body-unread", Argument::Server, End::SoonerOrLater(Limit::HostBuffer)),
     wasi("poll-many", Argument::Number(4000), End::OutOfTime),
     wasi("poll-ready", Argument::Number(4000), End::OutOfTime),
     wasi("sleep", Argument::None, End::OutOfTime),
