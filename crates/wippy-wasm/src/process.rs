@@ -77,7 +77,11 @@ fn first_store(
     arguments: Vec<String>,
 ) -> wippy_model::Result<Store<Guest>> {
     let mut guest = Guest::new(context, unit.config.clone(), arguments);
-    guest.open_mounts(matches!(ready.code, ReadyCode::Component { .. }))?;
+    let component = matches!(ready.code, ReadyCode::Component { .. });
+    guest.open_mounts(component)?;
+    if ready.early_context {
+        guest.make_context(component);
+    }
     Ok(store(ready, guest))
 }
 
