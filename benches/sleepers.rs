@@ -20,6 +20,7 @@ use wasmtime::component::{
 };
 use wasmtime::{Config, Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wippy_benches::cpu_time;
 use wippy_benches::node::{id, spec};
 use wippy_host::Terminal;
 use wippy_kernel::{HostSpec, Kernel, KernelOptions, SpawnRequest};
@@ -96,8 +97,8 @@ fn main() {
         _ => {
             println!("{number} guests asleep in WASI, all to wake {WAKE:?} after the first spawn");
             println!(
-                "{:>8} {:>8} {:>9} {:>10} {:>10} {:>6} {:>11}",
-                "", "guest", "started", "KiB each", "in tables", "maps", "last awake"
+                "{:>8} {:>8} {:>9} {:>10} {:>10} {:>10} {:>6} {:>11}",
+                "", "guest", "started", "CPU each", "KiB each", "in tables", "maps", "last awake"
             );
             for (guest, _, _) in GUESTS {
                 for which in ["floor", "wippy"] {
@@ -128,17 +129,17 @@ fn run<S: Sleepers>(sleepers: S, guest: &str, number: usize) {
     until(|| sleepers.alive() == 0);
     sleep(Duration::from_millis(200));
     let before = Memory::of_this_process();
-    let start = Instant::now();
+    let (start, cpu) = (Instant::now(), cpu_time());
     let wake = start + WAKE;
     for _ in 0..number {
         // A guest sleeps from its first slice on, so it must not wait long for that.
         while sleepers.waiting() > WAITING {
-            std::thread::yield_now();
+            sleep(Duration::from_micros(100));
         }
         sleepers.start(wake.saturating_duration_since(Instant::now()).as_millis() as u32);
     }
     until(|| sleepers.waiting() == 0);
-    let started = start.elapsed();
+    let (started, cpu) = (start.elapsed(), cpu_time() - cpu);
     sleep(Duration::from_millis(500));
     assert_eq!(sleepers.alive(), number, "some woke early");
     let asleep = Memory::of_this_process();
@@ -146,9 +147,10 @@ fn run<S: Sleepers>(sleepers: S, guest: &str, number: usize) {
     let late = Instant::now().saturating_duration_since(wake);
     let each = |bytes: usize, before: usize| (bytes as f64 - before as f64) / number as f64;
     println!(
-        "{:>8} {guest:>8} {:>7.2} s {:>10.1} {:>10.1} {:>6} {:>9.2} s",
+        "{:>8} {guest:>8} {:>7.2} s {:>7.1} us {:>10.1} {:>10.1} {:>6} {:>9.2} s",
         S::NAME,
         started.as_secs_f64(),
+        cpu.as_secs_f64() * 1e6 / number as f64,
         each(asleep.resident + asleep.tables, before.resident + before.tables),
         each(asleep.tables, before.tables),
         asleep.maps - before.maps,

@@ -98,6 +98,16 @@ impl Guest {
         Ok(())
     }
 
+    /// Makes the WASI context now. At its first use it would be made on the guest's own stack,
+    /// deeper than the guest itself goes: a page that a sleeper keeps.
+    pub(crate) fn make_context(&mut self, component: bool) {
+        if component {
+            self.ctx();
+        } else {
+            self.wasi1();
+        }
+    }
+
     /// Forgets what an instantiation that failed has counted.
     pub(crate) fn reset_limiter(&mut self) {
         self.limiter = Limiter::new(&self.config.limits, self.process.clone());

@@ -6,6 +6,9 @@
 //! prepare one, which lowers the arguments (`value`), and runs it on its own task
 //! (`process`), where it ends in exactly one exit (`trap`).
 //!
+//! Where its memories and stacks come from is settled in `engine`: from pools that grow on
+//! spawn hosts (`pools`), from slabs on density hosts (`slab`).
+//!
 //! What a guest may do is settled in `interfaces` and `link` (what is there) and `guest`
 //! (what its entry grants), and for the network in `http` and `sockets`. What it may use is
 //! settled in `limiter` and `files`.

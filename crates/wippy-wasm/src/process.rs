@@ -92,7 +92,11 @@ fn first_store(
     env: EnvValues,
 ) -> wippy_model::Result<Store<Guest>> {
     let mut guest = Guest::new(context, unit.config.clone(), arguments, role, env);
-    guest.open_mounts(matches!(ready.code, ReadyCode::Component { .. }))?;
+    let component = matches!(ready.code, ReadyCode::Component { .. });
+    guest.open_mounts(component)?;
+    if ready.early_context {
+        guest.make_context(component);
+    }
     Ok(store(unit, ready, guest))
 }
 

@@ -12,6 +12,7 @@ use wippy_model::{EntryId, Error, Limits, Result, Value};
 use crate::binary::{Binary, Code};
 use crate::engine::{Allocation, EngineKind, Engines, GuestEngine, POOL_TABLES_EACH};
 use crate::guest::Guest;
+use crate::interfaces::PREVIEW1;
 use crate::pools::Place;
 use crate::process::{Call, WasmProcess};
 use crate::spec::{EnvVar, Grants, Mount, WasmSpec};
@@ -49,6 +50,9 @@ pub(crate) enum Target {
 pub(crate) struct Ready {
     pub(crate) engine: Arc<GuestEngine>,
     pub(crate) code: ReadyCode,
+    /// Whether a guest has its WASI context from the start: where memory counts more than
+    /// time, and it imports what needs one.
+    pub(crate) early_context: bool,
 }
 
 pub(crate) enum ReadyCode {
@@ -183,8 +187,11 @@ impl WasmUnit {
         let failed = |error: wasmtime::Error| {
             Error::invalid(format!("{id}: {} cannot be linked: {error:#}", self.binary.name()))
         };
+        let wasi;
         let code = match self.binary.code(kind, id, &self.engines)? {
             Code::Component(component) => {
+                let ty = component.component_type();
+                wasi = ty.imports(&engine.engine).any(|(name, _)| name.starts_with("wasi:"));
                 let interface = match &self.target {
                     Target::Command { interface, .. } => Some(interface.as_str()),
                     Target::Function { interface, .. } => interface.as_deref(),
@@ -201,12 +208,13 @@ impl WasmUnit {
                 ReadyCode::Component { pre, export }
             }
             Code::Module(module) => {
+                wasi = module.imports().any(|import| import.module() == PREVIEW1);
                 let linker =
                     link::module_with_traps(&engine.modules, &module, id).map_err(failed)?;
                 ReadyCode::Module { pre: linker.instantiate_pre(&module).map_err(failed)? }
             }
         };
-        Ok(Ready { engine, code })
+        Ok(Ready { engine, code, early_context: kind.is_slab() && wasi })
     }
 
     /// The unit in the engine that a process on this host uses, and the process's place

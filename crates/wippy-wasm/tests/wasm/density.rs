@@ -329,7 +329,10 @@ fn thousands_of_sleepers_cost_no_map_each_and_leave_nothing() {
         assert_eq!(asleep.address_space, rounds[0].0.address_space, "slots are used again");
         let (held, left) = (asleep.resident - before.resident, ended.resident - before.resident);
         assert!(held / SLEEPERS < 64, "{} KiB each", held / SLEEPERS);
-        assert!(left < held / 2, "of {held} KiB, {left} are left");
+        // The allocator keeps what was in its heap, up to half of all; slots keep nothing.
+        assert!(left < held / 4 * 3, "of {held} KiB, {left} are left");
+        let grown = ended.resident.saturating_sub(rounds[0].1.resident);
+        assert!(grown < held / 4, "{grown} KiB more after two more rounds");
     });
 }
 
