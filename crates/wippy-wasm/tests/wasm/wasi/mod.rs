@@ -5,3 +5,4 @@ mod network;
 mod poll;
 mod server;
 mod sockets;
+mod sockets_0_3;
