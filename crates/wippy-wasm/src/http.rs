@@ -185,8 +185,7 @@ fn field_bytes(name: &str, value: &[u8]) -> usize {
 
 // --- Sending ----------------------------------------------------------------------------
 
-type Sent = (Response<WasiBody>, Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>);
-type BoxedSent = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+type Sent = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
 
 impl WasiHttpHooks for Hooks {
     fn send_request(
@@ -194,7 +193,7 @@ impl WasiHttpHooks for Hooks {
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
         read: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<dyn Future<Output = Result<BoxedSent, Error>> + Send> {
+    ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
         drop(read);
         let permit = match self.admit(request.uri()) {
             Ok(permit) => permit,
@@ -211,8 +210,9 @@ impl WasiHttpHooks for Hooks {
                 let permit = (!body.is_end_stream()).then_some(permit);
                 GuestBody { body, permit, arrived }.boxed_unsync()
             });
-            let rest: Sent = (response, Box::pin(async move { rest.await.map_err(error) }));
-            Ok((rest.0, Box::new(rest.1) as Box<dyn Future<Output = _> + Send>))
+            let rest: Box<dyn Future<Output = _> + Send> =
+                Box::new(async move { rest.await.map_err(error) });
+            Ok((response, rest))
         })
     }
 
@@ -347,7 +347,7 @@ impl Body for GuestBody {
 
 /// The client's error as `wasi:http` has it.
 fn error(error: HttpError) -> Error {
-    tracing::debug!("a request failed: {:#}", anyhow::Error::msg(chain(&error)));
+    tracing::debug!("a request failed: {}", chain(&error));
     match error {
         HttpError::Uri(_) => Error::HttpRequestUriInvalid,
         HttpError::Denied(_) => Error::HttpRequestDenied,

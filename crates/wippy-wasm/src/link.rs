@@ -43,6 +43,9 @@ pub(crate) fn components(engine: &Engine, class: Class) -> wasmtime::Result<Link
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
         files::shadow_concurrent(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+        linker.allow_shadowing(true);
+        sockets::link_concurrent(&mut linker)?;
+        linker.allow_shadowing(false);
     }
     Ok(linker)
 }

@@ -23,6 +23,7 @@ use wasmtime_wasi::p2::bindings::sockets::tcp::HostTcpSocket as _;
 use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket::Host as _;
 use wasmtime_wasi::p2::bindings::sockets::udp_create_socket::Host as _;
 use wasmtime_wasi::p2::{self, Pollable, SocketResult};
+use wasmtime_wasi::p3::bindings::sockets::{ip_name_lookup as names, types};
 use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 use wasmtime_wasi::sockets::{self, SocketAddrUse, WasiSocketsCtxView, WasiSocketsView};
 use wasmtime_wasi::{WasiCtxBuilder, WasiView};
@@ -37,6 +38,8 @@ const TCP_CREATE: &str = "wasi:sockets/tcp-create-socket@0.2.12";
 const UDP_CREATE: &str = "wasi:sockets/udp-create-socket@0.2.12";
 const TCP: &str = "wasi:sockets/tcp@0.2.12";
 const NAMES: &str = "wasi:sockets/ip-name-lookup@0.2.12";
+const TYPES_0_3: &str = "wasi:sockets/types@0.3.0";
+const NAMES_0_3: &str = "wasi:sockets/ip-name-lookup@0.3.0";
 
 /// The sockets side of one guest.
 #[derive(Default)]
@@ -203,6 +206,67 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     )
 }
 
+/// The same for WASI 0.3, whose streams of accepted sockets are not counted.
+pub(crate) fn link_concurrent(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    let mut types = linker.instance(TYPES_0_3)?;
+    types.func_wrap(
+        "[static]tcp-socket.create",
+        |mut store: Store<'_>, (family,): (types::IpAddressFamily,)| {
+            let guest = store.data_mut();
+            if !guest.open_socket() {
+                return Ok((Err(too_many()),));
+            }
+            let mut view = guest.sockets();
+            Ok((match types::HostTcpSocket::create(&mut view, family) {
+                Ok(socket) => Ok(socket),
+                Err(error) => Err(types::Host::convert_error_code(&mut view, error)?),
+            },))
+        },
+    )?;
+    types.func_wrap_async(
+        "[static]udp-socket.create",
+        |mut store: Store<'_>, (family,): (types::IpAddressFamily,)| {
+            Box::new(async move {
+                let guest = store.data_mut();
+                if !guest.open_socket() {
+                    return Ok((Err(too_many()),));
+                }
+                let mut view = guest.sockets();
+                Ok((match types::HostUdpSocket::create(&mut view, family).await {
+                    Ok(socket) => Ok(socket),
+                    Err(error) => Err(types::Host::convert_error_code(&mut view, error)?),
+                },))
+            })
+        },
+    )?;
+    linker.instance(NAMES_0_3)?.func_wrap_concurrent(
+        "resolve-addresses",
+        |accessor, (name,): (String,)| {
+            Box::pin(async move {
+                let admitted = accessor.with(|mut store| admit_name(store.data_mut(), &name));
+                let found = match admitted {
+                    Ok(Name::Address(address)) => Ok(vec![address]),
+                    Ok(Name::Domain(name, resolver)) => lookup(&name, &resolver).await,
+                    Err(code) => Err(code),
+                };
+                Ok((match found {
+                    Ok(found) => {
+                        Ok(found.into_iter().map(types::IpAddress::from).collect::<Vec<_>>())
+                    }
+                    Err(ErrorCode::AccessDenied) => Err(names::ErrorCode::AccessDenied),
+                    Err(ErrorCode::InvalidArgument) => Err(names::ErrorCode::InvalidArgument),
+                    Err(_) => Err(names::ErrorCode::NameUnresolvable),
+                },))
+            })
+        },
+    )
+}
+
+/// WASI 0.3 has no code of its own for it.
+fn too_many() -> types::ErrorCode {
+    types::ErrorCode::Other(Some("new-socket-limit".to_owned()))
+}
+
 type Store<'a> = StoreContextMut<'a, Guest>;
 
 fn or_code<T>(
@@ -230,17 +294,32 @@ type Found = Result<vec::IntoIter<IpAddr>, ErrorCode>;
 
 /// Starts a look-up, unless the name is an address.
 fn resolve(guest: &mut Guest, name: &str) -> Result<Lookup, ErrorCode> {
+    let (name, resolver) = match admit_name(guest, name)? {
+        Name::Address(address) => return Ok(Lookup(State::Ready(Ok(vec![address].into_iter())))),
+        Name::Domain(name, resolver) => (name, resolver),
+    };
+    let lookup = async move { lookup(&name, &resolver).await.map(Vec::into_iter) };
+    Ok(Lookup(State::Pending(wasmtime_wasi::runtime::spawn(lookup))))
+}
+
+/// What a guest gives as a name.
+enum Name {
+    Address(IpAddr),
+    Domain(String, Resolver),
+}
+
+/// Grant, form and policy of a look-up.
+fn admit_name(guest: &mut Guest, name: &str) -> Result<Name, ErrorCode> {
     if !guest.may_use_sockets() {
         return Err(ErrorCode::AccessDenied);
     }
-    let address = |address: IpAddr| Ok(Lookup(State::Ready(Ok(vec![address].into_iter()))));
     let name = match url::Host::parse(name) {
         Ok(url::Host::Domain(name)) => name,
-        Ok(url::Host::Ipv4(found)) => return address(found.into()),
-        Ok(url::Host::Ipv6(found)) => return address(found.into()),
+        Ok(url::Host::Ipv4(found)) => return Ok(Name::Address(found.into())),
+        Ok(url::Host::Ipv6(found)) => return Ok(Name::Address(found.into())),
         // That parser wants an IPv6 address in brackets.
         Err(_) => match name.parse() {
-            Ok(found) => return address(IpAddr::V6(found)),
+            Ok(found) => return Ok(Name::Address(IpAddr::V6(found))),
             Err(_) => return Err(ErrorCode::InvalidArgument),
         },
     };
@@ -249,19 +328,17 @@ fn resolve(guest: &mut Guest, name: &str) -> Result<Lookup, ErrorCode> {
         tracing::debug!(entry = %process.entry(), "a name is denied: {error}");
         return Err(ErrorCode::AccessDenied);
     }
-    let resolver = guest.resolver();
-    Ok(Lookup(State::Pending(wasmtime_wasi::runtime::spawn(async move {
-        match resolver.lookup(&name).await {
-            Ok(found) => {
-                let found: Vec<_> = found.iter().map(IpAddr::to_canonical).collect();
-                Ok(found.into_iter())
-            }
-            Err(error) => {
-                tracing::debug!("cannot look {name} up: {error}");
-                Err(ErrorCode::NameUnresolvable)
-            }
+    Ok(Name::Domain(name, guest.resolver()))
+}
+
+async fn lookup(name: &str, resolver: &Resolver) -> Result<Vec<IpAddr>, ErrorCode> {
+    match resolver.lookup(name).await {
+        Ok(found) => Ok(found.iter().map(IpAddr::to_canonical).collect()),
+        Err(error) => {
+            tracing::debug!("cannot look {name} up: {error}");
+            Err(ErrorCode::NameUnresolvable)
         }
-    }))))
+    }
 }
 
 impl Lookup {

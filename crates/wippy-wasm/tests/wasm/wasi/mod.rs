@@ -16,6 +16,7 @@ mod posix;
 mod random;
 mod server;
 mod sockets;
+mod sockets_0_3;
 mod streams;
 
 use std::path::{Path, PathBuf};
