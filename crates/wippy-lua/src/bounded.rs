@@ -25,6 +25,10 @@ const ELEMENT_BYTES: u64 = 16;
 /// Elements that one function of C may work on: some ten microseconds.
 const ELEMENTS_MAX: i64 = 4096;
 
+/// Elements that C may sort, and how long texts among them may be.
+const SORT_MAX: i64 = 100;
+const STRING_MAX: usize = 256;
+
 /// Bytes that one function of C may work on one by one: a millisecond at most.
 const BYTES_MAX: usize = 256 << 10;
 
@@ -52,7 +56,7 @@ pub(crate) fn bound_table(state: State<'_>) {
     wrap(state, "remove", remove);
     wrap(state, "move", moved);
     wrap(state, "concat", concat);
-    state.set_functions(&[("sort", sort)]);
+    wrap(state, "sort", sort);
 }
 
 /// Bounds the functions of `utf8` in the table on top.
@@ -206,9 +210,34 @@ unsafe extern "C-unwind" fn sort(raw: *mut lua_State) -> c_int {
         ffi::lua_settop(raw, 2);
         // A comparison of the script keeps its place in tracebacks.
         let compares = ffi::lua_type(raw, 2) == ffi::LUA_TNIL;
+        if compares && len <= SORT_MAX && is_simple(raw, len) {
+            return original(raw);
+        }
         ffi::lua_pushinteger(raw, len);
         ffi::lua_insert(raw, 2);
         long::call(raw, "sort", 3, compares)
+    }
+}
+
+/// Whether the first argument is a short table of which C compares nothing but numbers or
+/// short strings.
+unsafe fn is_simple(raw: *mut lua_State, len: i64) -> bool {
+    // SAFETY: reads a table; the slot for its metatable or an element is there.
+    unsafe {
+        if !is_table(raw, 1) {
+            return false;
+        }
+        if ffi::lua_getmetatable(raw, 1) != 0 {
+            ffi::lua_settop(raw, -2);
+            return false;
+        }
+        (1..=len).all(|position| {
+            let kind = ffi::lua_rawgeti(raw, 1, position);
+            let short = kind == ffi::LUA_TNUMBER
+                || kind == ffi::LUA_TSTRING && ffi::lua_rawlen(raw, -1) < STRING_MAX;
+            ffi::lua_settop(raw, -2);
+            short
+        })
     }
 }
 

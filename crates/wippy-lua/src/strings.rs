@@ -176,38 +176,43 @@ unsafe extern "C-unwind" fn find_plain_again(raw: *mut lua_State, _: c_int, _: i
     }
 }
 
-/// Upvalues of an iterator of `gmatch`: text, pattern, where it goes on, and where a match
-/// may not end (-1: anywhere).
-const TEXT: c_int = 1;
-const PATTERN: c_int = 2;
-const FROM: c_int = 3;
-const NOT_END: c_int = 4;
+/// What an iterator of `gmatch` keeps in its first upvalue. The others are the text and the
+/// pattern, which stay where they are for as long.
+#[derive(Clone, Copy)]
+struct Gmatch {
+    text: *const [u8],
+    pattern: *const [u8],
+    from: usize,
+    not_end: Option<usize>,
+}
 
 unsafe extern "C-unwind" fn gmatch(raw: *mut lua_State) -> c_int {
-    // SAFETY: the arguments are checked first.
+    // SAFETY: the arguments are checked first; the block is as large as its content.
     unsafe {
-        let text = check_text(raw, 1);
-        check_text(raw, 2);
-        let start = start_position(ffi::luaL_optinteger(raw, 3, 1), text.len());
+        let (text, pattern) = (check_text(raw, 1), check_text(raw, 2));
+        let from = start_position(ffi::luaL_optinteger(raw, 3, 1), text.len());
         ffi::lua_settop(raw, 2);
-        ffi::lua_pushinteger(raw, integer(start));
-        ffi::lua_pushinteger(raw, -1);
-        ffi::lua_pushcclosure(raw, next_match, 4);
+        let block = ffi::lua_newuserdatauv(raw, size_of::<Gmatch>(), 0).cast::<Gmatch>();
+        block.write(Gmatch { text, pattern, from, not_end: None });
+        ffi::lua_insert(raw, 1);
+        ffi::lua_pushcclosure(raw, next_match, 3);
     }
     1
 }
 
+unsafe fn iterator<'a>(raw: *mut lua_State) -> &'a mut Gmatch {
+    // SAFETY: `gmatch` set the upvalue, and no reference to it outlives a call.
+    unsafe { &mut *ffi::lua_touserdata(raw, ffi::lua_upvalueindex(1)).cast::<Gmatch>() }
+}
+
 unsafe extern "C-unwind" fn next_match(raw: *mut lua_State) -> c_int {
-    // SAFETY: `gmatch` set the upvalues.
+    // SAFETY: as `iterator`; upvalues keep the texts.
     unsafe {
-        let text = text_at(raw, ffi::lua_upvalueindex(TEXT));
-        let from = to_position(raw, ffi::lua_upvalueindex(FROM));
-        if from > text.len() {
+        let gmatch = iterator(raw);
+        if gmatch.from > (&*gmatch.text).len() {
             return 0;
         }
-        let not_end =
-            ffi::lua_tointegerx(raw, ffi::lua_upvalueindex(NOT_END), ptr::null_mut());
-        (*search()).begin(from, usize::try_from(not_end).ok(), false);
+        (*search()).begin(gmatch.from, gmatch.not_end, false);
         go_to_next_match(raw)
     }
 }
@@ -215,24 +220,21 @@ unsafe extern "C-unwind" fn next_match(raw: *mut lua_State) -> c_int {
 unsafe fn go_to_next_match(raw: *mut lua_State) -> c_int {
     // SAFETY: as `next_match`.
     unsafe {
-        let text = text_at(raw, ffi::lua_upvalueindex(TEXT));
-        let pattern = text_at(raw, ffi::lua_upvalueindex(PATTERN));
+        let gmatch = iterator(raw);
+        let text = &*gmatch.text;
         let mut fuel = FUEL;
-        match run(raw, text, pattern, &mut fuel) {
+        match run(raw, text, &*gmatch.pattern, &mut fuel) {
             Progress::Paused => {
                 keep(raw);
                 give_way(raw, 0, next_match_again)
             }
             Progress::None => {
-                ffi::lua_pushinteger(raw, integer(text.len() + 1));
-                ffi::lua_replace(raw, ffi::lua_upvalueindex(FROM));
+                gmatch.from = text.len() + 1;
                 0
             }
             Progress::Found { start, end } => {
-                for upvalue in [FROM, NOT_END] {
-                    ffi::lua_pushinteger(raw, integer(end));
-                    ffi::lua_replace(raw, ffi::lua_upvalueindex(upvalue));
-                }
+                gmatch.from = end;
+                gmatch.not_end = Some(end);
                 push_captures(raw, text, Some((start, end)))
             }
         }
@@ -544,7 +546,10 @@ unsafe fn push_captures(
         let level = (*search()).level();
         let count = if level == 0 && whole.is_some() { 1 } else { level };
         let count_int = c_int::try_from(count).unwrap_or(0);
-        ffi::luaL_checkstack(raw, count_int, c"too many captures".as_ptr());
+        if count > 8 {
+            // Fewer find room in what every function has.
+            ffi::luaL_checkstack(raw, count_int, c"too many captures".as_ptr());
+        }
         let (start, end) = whole.unwrap_or_default();
         for index in 0..count {
             push_capture(raw, text, index, start, end);

@@ -34,6 +34,15 @@ fn memory_runs_out() {
         "local e, t = errors.new(('x'):rep(500000)), table.pack(table.unpack({}, 1, 100)) for i = 1, 100 do t[i] = tostring(e) end return 1",
         "local c = channel.new(math.maxinteger) while true do c:send({}) end",
         "print(('x'):rep(6 << 20), ('x'):rep(6 << 20))",
+        // Texts and patterns that grow.
+        "local s = 'x' while true do s = s:gsub('x', 'xx') end",
+        "local s = ('x'):rep(1000) while true do s = s:gsub('x', function() return s end) end",
+        "return (('x'):rep(100000):gsub('', ('y'):rep(1000)))",
+        "while true do pcall(string.gsub, ('x'):rep(1000), '.', ('%0'):rep(100000)) end",
+        "local p = 'a' while true do pcall(string.find, p, '^' .. p .. '[' .. p .. ']') p = p .. p end",
+        "return (('x'):rep(4 << 20)):match('((((((.*))))))')",
+        "return (('x'):rep(5 << 20) .. 'y'):upper():rep(3)",
+        "local t = {} for i = 1, 5000 do t[i] = ('x'):rep(2000) end return table.concat(t, ',')",
     ] {
         let exit = with_memory(8 << 20, source);
         let Exit::Limit(Limit::Memory, error) = &exit else { panic!("{source}: {exit:?}") };
