@@ -11,6 +11,7 @@
 
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_char, c_int};
+use std::mem::MaybeUninit;
 use std::{ptr, slice};
 
 use memchr::{memchr, memmem};
@@ -249,6 +250,9 @@ unsafe extern "C-unwind" fn next_match_again(raw: *mut lua_State, _: c_int, _: i
     }
 }
 
+/// Bytes of a result that needs no block.
+const SMALL_BYTES: usize = 512;
+
 /// Slots of `gsub`: text, pattern, replacement, the most replacements, the output.
 const REPLACEMENT: c_int = 3;
 const OUTPUT: c_int = 5;
@@ -267,10 +271,11 @@ struct Gsub {
     /// The match that is being replaced.
     start: usize,
     end: usize,
-    /// The text made so far, in the block.
+    /// The text made so far: in the block, or at first on the stack of this function.
     output: *mut u8,
     used: usize,
     capacity: usize,
+    in_block: bool,
 }
 
 unsafe extern "C-unwind" fn gsub(raw: *mut lua_State) -> c_int {
@@ -300,6 +305,7 @@ unsafe extern "C-unwind" fn gsub(raw: *mut lua_State) -> c_int {
             output: ptr::null_mut(),
             used: 0,
             capacity: 0,
+            in_block: false,
         };
         substitute(raw, gsub, false)
     }
@@ -312,6 +318,10 @@ unsafe fn substitute(raw: *mut lua_State, mut gsub: Gsub, mut under_way: bool) -
         let anchored = is_anchored(pattern);
         let pattern = unanchored(pattern);
         let kind = ffi::lua_type(raw, REPLACEMENT);
+        let mut small = [MaybeUninit::<u8>::uninit(); SMALL_BYTES];
+        if !gsub.in_block {
+            (gsub.output, gsub.capacity) = (small.as_mut_ptr().cast(), SMALL_BYTES);
+        }
         let mut fuel = FUEL;
         while under_way || gsub.count < gsub.count_max {
             if !under_way {
@@ -423,7 +433,7 @@ impl Gsub {
     unsafe fn store(&mut self, raw: *mut lua_State) {
         // SAFETY: the block begins with room for this.
         unsafe {
-            if self.output.is_null() {
+            if !self.in_block {
                 self.grow(raw, 0);
             }
             ffi::lua_touserdata(raw, OUTPUT).cast::<Self>().write(*self);
@@ -441,7 +451,7 @@ impl Gsub {
         unsafe {
             let mut text_len = 0;
             ffi::lua_tolstring(raw, 1, &raw mut text_len);
-            let least = if self.output.is_null() { text_len + 64 } else { self.capacity * 2 };
+            let least = if self.in_block { self.capacity * 2 } else { text_len + 64 };
             let capacity = least.max(self.used + more);
             let block = ffi::lua_newuserdatauv(raw, size_of::<Self>() + capacity, 0);
             let output = block.cast::<u8>().add(size_of::<Self>());
@@ -449,14 +459,14 @@ impl Gsub {
                 output.copy_from_nonoverlapping(self.output, self.used);
             }
             ffi::lua_replace(raw, OUTPUT);
-            (self.output, self.capacity) = (output, capacity);
+            (self.output, self.capacity, self.in_block) = (output, capacity, true);
         }
     }
 
     unsafe fn append(&mut self, raw: *mut lua_State, bytes: &[u8]) {
         // SAFETY: there is room after `grow`, which leaves the bytes where they are.
         unsafe {
-            if self.capacity - self.used < bytes.len() || self.output.is_null() {
+            if self.capacity - self.used < bytes.len() {
                 self.grow(raw, bytes.len());
             }
             self.output.add(self.used).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
