@@ -17,6 +17,7 @@ use mlua::ffi::{self, lua_State};
 
 use crate::core::Core;
 use crate::long;
+use crate::sort;
 use crate::state::State;
 
 /// Bytes of a table's element.
@@ -27,6 +28,9 @@ const ELEMENTS_MAX: i64 = 4096;
 
 /// Bytes that one function of C may work on one by one: a millisecond at most.
 const BYTES_MAX: usize = 256 << 10;
+
+/// Values that one function gives at most.
+const RESULTS_MAX: i64 = 40_000;
 
 /// Bytes of a format of `os.date`, each of which may name the whole date.
 const DATE_FORMAT_BYTES_MAX: usize = 1 << 10;
@@ -41,6 +45,7 @@ pub(crate) fn bound_string(state: State<'_>) {
     wrap(state, "upper", change);
     wrap(state, "reverse", reverse);
     wrap(state, "format", format);
+    wrap(state, "byte", codes);
     for name in ["pack", "unpack", "packsize"] {
         wrap(state, name, pack);
     }
@@ -52,6 +57,7 @@ pub(crate) fn bound_table(state: State<'_>) {
     wrap(state, "remove", remove);
     wrap(state, "move", moved);
     wrap(state, "concat", concat);
+    wrap(state, "unpack", unpack);
     state.set_functions(&[("sort", sort)]);
 }
 
@@ -59,6 +65,7 @@ pub(crate) fn bound_table(state: State<'_>) {
 pub(crate) fn bound_utf8(state: State<'_>) {
     wrap(state, "len", utf8_len);
     wrap(state, "offset", utf8_offset);
+    wrap(state, "codepoint", codes);
 }
 
 /// Bounds the functions of `os` in the table on top.
@@ -206,9 +213,23 @@ unsafe extern "C-unwind" fn sort(raw: *mut lua_State) -> c_int {
         ffi::lua_settop(raw, 2);
         // A comparison of the script keeps its place in tracebacks.
         let compares = ffi::lua_type(raw, 2) == ffi::LUA_TNIL;
+        if compares && len <= sort::RANGE_MAX && sort_numbers(raw, len) {
+            return 0;
+        }
         ffi::lua_pushinteger(raw, len);
         ffi::lua_insert(raw, 2);
         long::call(raw, "sort", 3, compares)
+    }
+}
+
+unsafe fn sort_numbers(raw: *mut lua_State, len: i64) -> bool {
+    // SAFETY: in host mode nothing raises.
+    unsafe {
+        let heap = &Core::of(raw).heap;
+        let before = heap.host_mode(true);
+        let sorted = is_table(raw, 1) && sort::sort_range(State::new(raw), 1, 1, len);
+        heap.host_mode(before);
+        sorted
     }
 }
 
@@ -319,6 +340,39 @@ unsafe fn change_long(raw: *mut lua_State, backwards: bool) -> c_int {
     }
 }
 
+/// `table.unpack`: as many results as the stack has room for without being moved often.
+unsafe extern "C-unwind" fn unpack(raw: *mut lua_State) -> c_int {
+    // SAFETY: Lua's own function checks the arguments.
+    unsafe {
+        let first = ffi::luaL_optinteger(raw, 2, 1);
+        let last = match integer(raw, 3) {
+            Some(last) => last,
+            None if is_table(raw, 1) => ffi::luaL_len(raw, 1),
+            None => return original(raw),
+        };
+        if first <= last && last.saturating_sub(first) >= RESULTS_MAX {
+            return ffi::luaL_error(raw, c"too many results to unpack".as_ptr());
+        }
+        original(raw)
+    }
+}
+
+/// `string.byte` and `utf8.codepoint`: the same.
+unsafe extern "C-unwind" fn codes(raw: *mut lua_State) -> c_int {
+    // SAFETY: Lua's own function checks the arguments.
+    unsafe {
+        let len = i64::try_from(string_len(raw, 1)).unwrap_or(i64::MAX);
+        if len > RESULTS_MAX {
+            let first = from_front(ffi::luaL_optinteger(raw, 2, 1), len);
+            let last = from_front(ffi::luaL_optinteger(raw, 3, first), len).min(len);
+            if last.saturating_sub(first.max(1)) >= RESULTS_MAX {
+                return ffi::luaL_error(raw, c"string slice too long".as_ptr());
+            }
+        }
+        original(raw)
+    }
+}
+
 /// Raises that a text is too long for a function.
 unsafe fn too_long(raw: *mut lua_State, arg: c_int) -> c_int {
     // SAFETY: raises.
@@ -366,7 +420,8 @@ unsafe extern "C-unwind" fn pack(raw: *mut lua_State) -> c_int {
                 }
             };
         }
-        if len > BYTES_MAX || sizes.saturating_add(size.unwrap_or(0)) > PACKED_BYTES_MAX {
+        if len > RESULTS_MAX as usize || sizes.saturating_add(size.unwrap_or(0)) > PACKED_BYTES_MAX
+        {
             return too_long(raw, 1);
         }
         original(raw)

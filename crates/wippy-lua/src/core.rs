@@ -55,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) unyielding: Cell<u32>,
     /// Whether everything must unwind: the process is dead and only its stack is not.
     pub(crate) killed: Cell<bool>,
+    /// When in the slice the hook ran last.
+    pub(crate) hooked_at: Cell<Duration>,
     /// The root of the running thread.
     pub(crate) root: Cell<*mut lua_State>,
     panic: RefCell<Option<Box<str>>>,
@@ -76,6 +78,7 @@ impl Core {
             pause: Cell::new(None),
             unyielding: Cell::new(0),
             killed: Cell::new(false),
+            hooked_at: Cell::default(),
             root: Cell::new(ptr::null_mut()),
             panic: RefCell::new(None),
             started: Instant::now(),

@@ -56,6 +56,7 @@ impl Driver {
         let core = self.vm.core();
         core.root.set(thread);
         core.unyielding.set(0);
+        core.hooked_at.set(std::time::Duration::ZERO);
         // A thread that has not begun has its function below the arguments.
         // SAFETY: the thread is anchored while it is in the tasks. Nothing here is lost by
         // an error: a resume raises none.
@@ -71,7 +72,7 @@ impl Driver {
         if let Some(text) = core.take_panic() {
             return Step::End(Exit::HostPanic(text));
         }
-        if core.heap.is_exhausted() || status == ffi::LUA_ERRMEM {
+        if core.heap.is_exhausted() {
             return Step::End(self.out_of_memory());
         }
         if core.killed.get() {
@@ -98,6 +99,8 @@ impl Driver {
                 self.forget(id, thread);
                 Step::Continue
             }
+            // Only the stack was refused, see `heap.rs`.
+            (ffi::LUA_ERRMEM, _) => Step::End(Exit::Failed(self.stack_overflow(thread))),
             _ => Step::End(Exit::Failed(self.failure(thread))),
         }
     }
@@ -154,6 +157,15 @@ impl Driver {
             return Error::internal("stack overflow").with_stack(Stack::new(traceback));
         }
         failure::from_value(state, -1, Some(traceback))
+    }
+
+    fn stack_overflow(&self, thread: *mut lua_State) -> Error {
+        let message = format!(
+            "{}: stack overflow: calls nest too deep, or a chain of `__call` does not end",
+            self.vm.core().program.id
+        );
+        let traceback = self.vm.state().traceback(thread, 0);
+        Error::internal(message).with_stack(Stack::new(traceback))
     }
 
     fn out_of_memory(&self) -> Exit {

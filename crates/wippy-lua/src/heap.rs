@@ -9,6 +9,10 @@
 //! [`Heap::host_mode`]): Lua reports a refusal by `longjmp`, which must not cross Rust
 //! frames. What the host allocates for a guest is bounded by the sizes of messages and
 //! values, and paid for when the host function ends (see `Core::charge`).
+//!
+//! The stack of a Lua thread is refused beyond [`STACK_SLOTS_MAX`], and before that to a call
+//! that looks for its function in an endless chain of `__call`: each link moves all arguments,
+//! so that Lua's own limit is minutes away, and no instruction runs meanwhile.
 
 #![allow(unsafe_code)]
 
@@ -21,6 +25,18 @@ use crate::preempt;
 
 /// What Lua's own allocator would guarantee.
 const ALIGN: usize = 16;
+
+/// Slots of a Lua thread's stack, which hold calls and what they work on.
+pub(crate) const STACK_SLOTS_MAX: usize = 81_920;
+
+/// A stack with fewer slots grows as it likes.
+const STACK_SLOTS_MIN: usize = 4096;
+
+/// Slots that Lua has beyond those that it counts, and at most.
+const STACK_EXTRA: usize = 5;
+const STACK_LUA_MAX: usize = 1_000_000;
+
+const SLOT_BYTES: usize = 16;
 
 /// One request to grow: block, old size, new size.
 type Request = (usize, usize, usize);
@@ -119,6 +135,12 @@ impl Heap {
         let heap = unsafe { &*heap.cast::<Heap>() };
         // Without a block, `old` is a type tag.
         let old = if block.is_null() { 0 } else { old };
+        if let Some(slots) = grown_stack(old, new)
+            && (slots > STACK_SLOTS_MAX || preempt::is_stuck())
+        {
+            // The memory is not exhausted: this is an error of the script like any other.
+            return ptr::null_mut();
+        }
         if new > old && !heap.allows((block as usize, old, new)) {
             return ptr::null_mut();
         }
@@ -131,6 +153,17 @@ impl Heap {
         }
         moved
     }
+}
+
+/// The slots of a stack that Lua makes twice as large, or as large as it can be. Nothing else
+/// grows by such sizes: the places of tables are powers of two.
+fn grown_stack(old: usize, new: usize) -> Option<usize> {
+    if old < STACK_SLOTS_MIN * SLOT_BYTES || old % SLOT_BYTES != 0 || new % SLOT_BYTES != 0 {
+        return None;
+    }
+    let (old, new) =
+        (old / SLOT_BYTES - STACK_EXTRA, (new / SLOT_BYTES).saturating_sub(STACK_EXTRA));
+    (new == old * 2 || new >= STACK_LUA_MAX && new < STACK_LUA_MAX + 1000).then_some(new)
 }
 
 /// SAFETY: as for [`Heap::allocate`].
@@ -179,6 +212,17 @@ mod tests {
         assert!(!heap.allows((0, 0, 200)));
         assert!(heap.allows((0, 0, 5)));
         assert!(heap.is_exhausted());
+    }
+
+    #[test]
+    fn stacks_are_told_from_tables() {
+        let bytes = |slots: usize| (slots + STACK_EXTRA) * SLOT_BYTES;
+        assert_eq!(grown_stack(bytes(40_960), bytes(81_920)), Some(81_920));
+        assert_eq!(grown_stack(bytes(655_360), bytes(1_000_000)), Some(1_000_000));
+        assert_eq!(grown_stack(bytes(40), bytes(80)), None);
+        for places in [4096, 1 << 15, 1 << 20] {
+            assert_eq!(grown_stack(places * SLOT_BYTES, 2 * places * SLOT_BYTES), None);
+        }
     }
 
     #[test]

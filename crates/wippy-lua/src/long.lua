@@ -3,11 +3,14 @@
 -- own functions and `fail`, which raises a text with the position of the script's call;
 -- returns a table. `long.rs` has checked the arguments.
 
-local byte, sub, concat, utf8_len, pieces, fail = ...
+local byte, sub, concat, utf8_len, pieces, sort_numbers, fail = ...
 
 -- Bytes and elements that are left to one call of C.
 local PIECE_BYTES = 65536
 local PIECE_ELEMENTS = 1024
+
+-- Elements that are sorted at once, if they are numbers.
+local RANGE_MAX = 4096
 
 -- Ranges below this are cut in the middle, larger ones at a place nobody can foresee.
 local RANDOM_MIN = 100
@@ -30,10 +33,15 @@ local function pivot_place(low, high, scattered)
 end
 
 -- Quicksort around the median of three. What is larger is done by the loop, so that calls
--- nest as deep as the logarithm of the length.
+-- nest as deep as the logarithm of the length. Short ranges of numbers are sorted at once
+-- for as long as all have been such.
 
-local function sort(t, low, high, scattered)
+local function sort(t, low, high, scattered, numbers)
     while low < high do
+        if numbers and high - low < RANGE_MAX then
+            if sort_numbers(t, low, high) then return end
+            numbers = false
+        end
         local first, last = t[low], t[high]
         if last < first then
             t[low], t[high] = last, first
@@ -76,11 +84,11 @@ local function sort(t, low, high, scattered)
         end
         local size = high - low
         if i - low < high - i then
-            sort(t, low, i - 1, scattered)
+            sort(t, low, i - 1, scattered, numbers)
             scattered = scattered or size // 128 > i - low
             low = i + 1
         else
-            sort(t, i + 1, high, scattered)
+            sort(t, i + 1, high, scattered, numbers)
             scattered = scattered or size // 128 > high - i
             high = i - 1
         end
@@ -150,7 +158,7 @@ function long.sort(t, len, less)
     if less then
         sort_by(t, 1, len, less, false)
     else
-        sort(t, 1, len, false)
+        sort(t, 1, len, false, true)
     end
 end
 

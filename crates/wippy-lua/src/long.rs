@@ -12,6 +12,8 @@ use std::sync::OnceLock;
 use mlua::ffi::{self, lua_Debug, lua_State};
 
 use crate::core::Core;
+use crate::host_fn::{Answer, host_fn};
+use crate::sort::sort_range;
 use crate::state::{Key, State, Type};
 use crate::vm::Compiler;
 
@@ -99,8 +101,14 @@ fn make(state: State<'_>) {
         push_library_function(state, ffi::luaopen_table, "concat");
         push_library_function(state, ffi::luaopen_utf8, "len");
         state.push_function(pieces);
+        state.push_function(host_fn(|state, _| {
+            let range = state.to_exact_integer(2).zip(state.to_exact_integer(3));
+            let sorted = range.is_some_and(|(low, high)| sort_range(state, 1, low, high));
+            state.push_bool(sorted);
+            Ok(Answer::Values(1))
+        }));
         state.push_function(fail);
-        state.call_trusted(6, 1);
+        state.call_trusted(7, 1);
     }
     state.set_top(base + 1);
     if state.type_of(-1) != Type::Table {

@@ -164,7 +164,8 @@ impl Search {
         pattern: &[u8],
         fuel: &mut u32,
     ) -> Result<Progress, Malformed> {
-        let head = if self.anchored { None } else { first_byte(pattern) };
+        // The single that every match begins with, once an attempt has failed.
+        let mut head = None;
         let (mut at, mut item) = (self.at, self.item);
         let mut left = *fuel;
         loop {
@@ -279,7 +280,7 @@ impl Search {
                     }
                     self.start += 1;
                     self.level = 0;
-                    if let Some(head) = head {
+                    if let Some(head) = *head.get_or_insert_with(|| first_single(pattern)) {
                         self.skip_to(text, head, &mut left);
                     }
                     (at, item) = (self.start, 0);
@@ -437,13 +438,17 @@ impl Search {
         }
     }
 
-    /// Goes to the next place where the byte is, or some way towards it.
-    fn skip_to(&mut self, text: &[u8], byte: u8, left: &mut u32) {
+    /// Goes to the next place where the single is, or some way towards it.
+    fn skip_to(&mut self, text: &[u8], single: Single<'_>, left: &mut u32) {
         let end = text.len().min(self.start + WINDOW_BYTES);
         let window = text.get(self.start..end).unwrap_or_default();
-        let skip = memchr::memchr(byte, window).unwrap_or(window.len());
+        let found = match single {
+            Single::Byte(byte) => memchr::memchr(byte, window),
+            single => window.iter().position(|byte| single.contains(*byte)),
+        };
+        let skip = found.unwrap_or(window.len());
         self.start += skip;
-        *left = left.saturating_sub(fuel_of(skip / 4));
+        *left = left.saturating_sub(fuel_of(skip));
     }
 }
 
@@ -462,12 +467,17 @@ fn number(index: usize) -> u32 {
     u32::try_from(index).map_or(u32::MAX, |index| index + 1)
 }
 
-/// The byte that every match begins with, if that is plain to see.
-fn first_byte(pattern: &[u8]) -> Option<u8> {
-    let first = pattern.first().copied()?;
-    let plain = !b"^$*+?.([%-)".contains(&first);
-    let optional = matches!(pattern.get(1), Some(b'*' | b'?' | b'-'));
-    (plain && !optional).then_some(first)
+/// The single that every match begins with, if it begins with one.
+fn first_single(pattern: &[u8]) -> Option<Single<'_>> {
+    match pattern {
+        [] | [b'(' | b')' | b'.', ..] | [b'%', b'b' | b'f' | b'0'..=b'9', ..] | [b'$'] => None,
+        _ => match Single::parse(pattern, 0) {
+            Ok((single, rest)) if !matches!(pattern.get(rest), Some(b'*' | b'?' | b'-')) => {
+                Some(single)
+            }
+            _ => None,
+        },
+    }
 }
 
 /// Whether a pattern has none of the characters that make one.

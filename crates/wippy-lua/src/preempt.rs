@@ -42,6 +42,9 @@ const IDLE_TICKS: u32 = 20;
 const RETRY_INSTRUCTIONS: c_int = 10_000;
 /// The same inside the runtime's own Lua code, which is soon left.
 const RETRY_OWN_INSTRUCTIONS: c_int = 100;
+/// How long a function of C may take before it counts as stuck.
+const STUCK: Duration = Duration::from_millis(50);
+
 /// Ignored by default, and used for this by other runtimes too.
 const SIGNAL: c_int = libc::SIGURG;
 
@@ -157,6 +160,21 @@ pub(crate) fn arm_running() {
     }
 }
 
+/// Whether no instruction has run here for a while although the slice is over: some function
+/// of C is busy. For what such a function asks of us.
+pub(crate) fn is_stuck() -> bool {
+    let running = RUNNING.with(Cell::get);
+    if running.is_null() {
+        return false;
+    }
+    // SAFETY: `enter` and `leave` keep it live; this reads fields of the thread only.
+    unsafe {
+        let core = Core::of(running);
+        let waits = ffi::lua_gethookmask(running) != 0 && ffi::lua_gethookcount(running) == 1;
+        waits && core.context.slice_used().saturating_sub(core.hooked_at.get()) > STUCK
+    }
+}
+
 /// Removes the hook from a thread.
 ///
 /// # Safety
@@ -177,6 +195,7 @@ unsafe extern "C-unwind" fn hook(raw: *mut lua_State, activation: *mut lua_Debug
     // error leaves.
     unsafe {
         let core = Core::of(raw);
+        core.hooked_at.set(core.context.slice_used());
         let in_own_code = in_own_code(raw, activation);
         let gives_way = core.can_wait(raw) && !in_own_code;
         // Where it gives way, the kernel ends it between two polls.

@@ -11,6 +11,7 @@
 
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_char, c_int};
+use std::mem::MaybeUninit;
 use std::{ptr, slice};
 
 use memchr::{memchr, memmem};
@@ -176,37 +177,43 @@ unsafe extern "C-unwind" fn find_plain_again(raw: *mut lua_State, _: c_int, _: i
     }
 }
 
-/// Upvalues of an iterator of `gmatch`: text, pattern, where it goes on, and where a match
-/// may not end (-1: anywhere).
-const TEXT: c_int = 1;
-const PATTERN: c_int = 2;
-const FROM: c_int = 3;
-const NOT_END: c_int = 4;
+/// What an iterator of `gmatch` keeps in its first upvalue. The others are the text and the
+/// pattern, which stay where they are for as long.
+#[derive(Clone, Copy)]
+struct Gmatch {
+    text: *const [u8],
+    pattern: *const [u8],
+    from: usize,
+    not_end: Option<usize>,
+}
 
 unsafe extern "C-unwind" fn gmatch(raw: *mut lua_State) -> c_int {
-    // SAFETY: the arguments are checked first.
+    // SAFETY: the arguments are checked first; the block is as large as its content.
     unsafe {
-        let text = check_text(raw, 1);
-        check_text(raw, 2);
-        let start = start_position(ffi::luaL_optinteger(raw, 3, 1), text.len());
+        let (text, pattern) = (check_text(raw, 1), check_text(raw, 2));
+        let from = start_position(ffi::luaL_optinteger(raw, 3, 1), text.len());
         ffi::lua_settop(raw, 2);
-        ffi::lua_pushinteger(raw, integer(start));
-        ffi::lua_pushinteger(raw, -1);
-        ffi::lua_pushcclosure(raw, next_match, 4);
+        let block = ffi::lua_newuserdatauv(raw, size_of::<Gmatch>(), 0).cast::<Gmatch>();
+        block.write(Gmatch { text, pattern, from, not_end: None });
+        ffi::lua_insert(raw, 1);
+        ffi::lua_pushcclosure(raw, next_match, 3);
     }
     1
 }
 
+unsafe fn iterator<'a>(raw: *mut lua_State) -> &'a mut Gmatch {
+    // SAFETY: `gmatch` set the upvalue, and no reference to it outlives a call.
+    unsafe { &mut *ffi::lua_touserdata(raw, ffi::lua_upvalueindex(1)).cast::<Gmatch>() }
+}
+
 unsafe extern "C-unwind" fn next_match(raw: *mut lua_State) -> c_int {
-    // SAFETY: `gmatch` set the upvalues.
+    // SAFETY: as `iterator`; upvalues keep the texts.
     unsafe {
-        let text = text_at(raw, ffi::lua_upvalueindex(TEXT));
-        let from = to_position(raw, ffi::lua_upvalueindex(FROM));
-        if from > text.len() {
+        let gmatch = iterator(raw);
+        if gmatch.from > (&*gmatch.text).len() {
             return 0;
         }
-        let not_end = ffi::lua_tointegerx(raw, ffi::lua_upvalueindex(NOT_END), ptr::null_mut());
-        (*search()).begin(from, usize::try_from(not_end).ok(), false);
+        (*search()).begin(gmatch.from, gmatch.not_end, false);
         go_to_next_match(raw)
     }
 }
@@ -214,24 +221,21 @@ unsafe extern "C-unwind" fn next_match(raw: *mut lua_State) -> c_int {
 unsafe fn go_to_next_match(raw: *mut lua_State) -> c_int {
     // SAFETY: as `next_match`.
     unsafe {
-        let text = text_at(raw, ffi::lua_upvalueindex(TEXT));
-        let pattern = text_at(raw, ffi::lua_upvalueindex(PATTERN));
+        let gmatch = iterator(raw);
+        let text = &*gmatch.text;
         let mut fuel = FUEL;
-        match run(raw, text, pattern, &mut fuel) {
+        match run(raw, text, &*gmatch.pattern, &mut fuel) {
             Progress::Paused => {
                 keep(raw);
                 give_way(raw, 0, next_match_again)
             }
             Progress::None => {
-                ffi::lua_pushinteger(raw, integer(text.len() + 1));
-                ffi::lua_replace(raw, ffi::lua_upvalueindex(FROM));
+                gmatch.from = text.len() + 1;
                 0
             }
             Progress::Found { start, end } => {
-                for upvalue in [FROM, NOT_END] {
-                    ffi::lua_pushinteger(raw, integer(end));
-                    ffi::lua_replace(raw, ffi::lua_upvalueindex(upvalue));
-                }
+                gmatch.from = end;
+                gmatch.not_end = Some(end);
                 push_captures(raw, text, Some((start, end)))
             }
         }
@@ -245,6 +249,9 @@ unsafe extern "C-unwind" fn next_match_again(raw: *mut lua_State, _: c_int, _: i
         go_to_next_match(raw)
     }
 }
+
+/// Bytes of a result that needs no block.
+const SMALL_BYTES: usize = 512;
 
 /// Slots of `gsub`: text, pattern, replacement, the most replacements, the output.
 const REPLACEMENT: c_int = 3;
@@ -264,10 +271,11 @@ struct Gsub {
     /// The match that is being replaced.
     start: usize,
     end: usize,
-    /// The text made so far, in the block.
+    /// The text made so far: in the block, or at first on the stack of this function.
     output: *mut u8,
     used: usize,
     capacity: usize,
+    in_block: bool,
 }
 
 unsafe extern "C-unwind" fn gsub(raw: *mut lua_State) -> c_int {
@@ -297,6 +305,7 @@ unsafe extern "C-unwind" fn gsub(raw: *mut lua_State) -> c_int {
             output: ptr::null_mut(),
             used: 0,
             capacity: 0,
+            in_block: false,
         };
         substitute(raw, gsub, false)
     }
@@ -309,6 +318,10 @@ unsafe fn substitute(raw: *mut lua_State, mut gsub: Gsub, mut under_way: bool) -
         let anchored = is_anchored(pattern);
         let pattern = unanchored(pattern);
         let kind = ffi::lua_type(raw, REPLACEMENT);
+        let mut small = [MaybeUninit::<u8>::uninit(); SMALL_BYTES];
+        if !gsub.in_block {
+            (gsub.output, gsub.capacity) = (small.as_mut_ptr().cast(), SMALL_BYTES);
+        }
         let mut fuel = FUEL;
         while under_way || gsub.count < gsub.count_max {
             if !under_way {
@@ -419,7 +432,7 @@ impl Gsub {
     unsafe fn store(&mut self, raw: *mut lua_State) {
         // SAFETY: the block begins with room for this.
         unsafe {
-            if self.output.is_null() {
+            if !self.in_block {
                 self.grow(raw, 0);
             }
             ffi::lua_touserdata(raw, OUTPUT).cast::<Self>().write(*self);
@@ -437,7 +450,7 @@ impl Gsub {
         unsafe {
             let mut text_len = 0;
             ffi::lua_tolstring(raw, 1, &raw mut text_len);
-            let least = if self.output.is_null() { text_len + 64 } else { self.capacity * 2 };
+            let least = if self.in_block { self.capacity * 2 } else { text_len + 64 };
             let capacity = least.max(self.used + more);
             let block = ffi::lua_newuserdatauv(raw, size_of::<Self>() + capacity, 0);
             let output = block.cast::<u8>().add(size_of::<Self>());
@@ -445,14 +458,14 @@ impl Gsub {
                 output.copy_from_nonoverlapping(self.output, self.used);
             }
             ffi::lua_replace(raw, OUTPUT);
-            (self.output, self.capacity) = (output, capacity);
+            (self.output, self.capacity, self.in_block) = (output, capacity, true);
         }
     }
 
     unsafe fn append(&mut self, raw: *mut lua_State, bytes: &[u8]) {
         // SAFETY: there is room after `grow`, which leaves the bytes where they are.
         unsafe {
-            if self.capacity - self.used < bytes.len() || self.output.is_null() {
+            if self.capacity - self.used < bytes.len() {
                 self.grow(raw, bytes.len());
             }
             self.output.add(self.used).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
@@ -538,7 +551,10 @@ unsafe fn push_captures(raw: *mut lua_State, text: &[u8], whole: Option<(usize, 
         let level = (*search()).level();
         let count = if level == 0 && whole.is_some() { 1 } else { level };
         let count_int = c_int::try_from(count).unwrap_or(0);
-        ffi::luaL_checkstack(raw, count_int, c"too many captures".as_ptr());
+        if count > 8 {
+            // Fewer find room in what every function has.
+            ffi::luaL_checkstack(raw, count_int, c"too many captures".as_ptr());
+        }
         let (start, end) = whole.unwrap_or_default();
         for index in 0..count {
             push_capture(raw, text, index, start, end);

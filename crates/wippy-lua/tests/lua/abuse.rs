@@ -27,13 +27,21 @@ fn memory_runs_out() {
         "while true do coroutine.spawn(function() channel.new():receive() end) end",
         "local t = {} xpcall(function() for i = 1, math.huge do t[i] = {} end end, function() while true do t[#t + 1] = {} end end)",
         "local x <close> = setmetatable({}, { __close = function() while true do end end }) local t = {} for i = 1, math.huge do t[i] = {} end",
-        "local function f(...) f(1, ...) end f()",
         "table.concat(setmetatable({}, { __index = function() return ('x'):rep(100) end }), '', 1, 500000)",
         "xpcall(function() pcall(string.rep, 'x', 20 << 20) while true do local t = {} end end, function() while true do end end)",
         // The host allocates for it, and it allocates nothing itself.
         "local e, t = errors.new(('x'):rep(500000)), table.pack(table.unpack({}, 1, 100)) for i = 1, 100 do t[i] = tostring(e) end return 1",
         "local c = channel.new(math.maxinteger) while true do c:send({}) end",
         "print(('x'):rep(6 << 20), ('x'):rep(6 << 20))",
+        // Texts and patterns that grow.
+        "local s = 'x' while true do s = s:gsub('x', 'xx') end",
+        "local s = ('x'):rep(1000) while true do s = s:gsub('x', function() return s end) end",
+        "return (('x'):rep(100000):gsub('', ('y'):rep(1000)))",
+        "while true do pcall(string.gsub, ('x'):rep(1000), '.', ('%0'):rep(100000)) end",
+        "local p = 'a' while true do pcall(string.find, p, '^' .. p .. '[' .. p .. ']') p = p .. p end",
+        "return (('x'):rep(4 << 20)):match('((((((.*))))))')",
+        "return (('x'):rep(5 << 20) .. 'y'):upper():rep(3)",
+        "local t = {} for i = 1, 5000 do t[i] = ('x'):rep(2000) end return table.concat(t, ',')",
     ] {
         let exit = with_memory(8 << 20, source);
         let Exit::Limit(Limit::Memory, error) = &exit else { panic!("{source}: {exit:?}") };
@@ -77,6 +85,27 @@ fn recursion() {
         ("load(('('):rep(100000))() ", "attempt to call a nil value"),
         ("('x'):rep(1 << 62)", "resulting string too large"),
         ("table.unpack({}, 1, 1e7)", "too many results to unpack"),
+        ("table.unpack({}, 1, 40001)", "too many results to unpack"),
+        ("table.unpack({}, math.mininteger, math.maxinteger)", "too many results to unpack"),
+        ("return #{ table.unpack({}, 1, 40000) } == 0 and error('none')", "none"),
+        ("string.byte(('x'):rep(50000), 1, -1)", "string slice too long"),
+        ("utf8.codepoint(('x'):rep(50000), 1, -1)", "string slice too long"),
+        ("local function f(...) f(1, ...) end f()", "stack overflow"),
+        ("local function f(n) return n == 0 and 0 or 1 + f(n - 1) end error(f(15000), 0)", "15000"),
+        // Each link of such a chain moves the arguments.
+        ("local t = setmetatable({}, {}) getmetatable(t).__call = t t()", "chain of `__call`"),
+        (
+            "local t = setmetatable({}, {}) getmetatable(t).__call = t t(table.unpack({}, 1, 39000))",
+            "chain of `__call`",
+        ),
+        (
+            "local t = setmetatable({}, {}) getmetatable(t).__call = t error('caught: ' .. select(2, pcall(t)), 0)",
+            "caught: not enough memory",
+        ),
+        (
+            "local t = setmetatable({}, {}) getmetatable(t).__call = t error((select(2, pcall(t))), 0)",
+            "stack overflow",
+        ),
     ] {
         let error = failure(source);
         assert!(error.message().contains(part), "{source}: {error}");
@@ -91,7 +120,6 @@ fn endless_loops_in_c() {
         "table.concat(setmetatable({}, { __len = function() return 1 << 60 end, __index = function() return '' end }))",
         "table.concat(setmetatable({}, { __index = function() return '' end }), '', 1, math.maxinteger)",
         "table.concat({}, '', math.mininteger, math.maxinteger)",
-        "coroutine.resume(coroutine.create(print), table.unpack({}, 1, 999000)) error('more elements')",
     ] {
         let error = failure(source);
         assert!(error.message().contains("more elements"), "{source}: {error}");

@@ -5,9 +5,12 @@ use proptest::prelude::*;
 
 use crate::support::{check, compare_source, failure, text};
 
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 15] = [
     // Sorting: the same order, also of what compares equal, and the same mistakes.
     "local t = {} for i = 1, 5000 do t[i] = (i * 7919) % 5003 end table.sort(t) return table.concat(t, ' ')",
+    "local t = {} for i = 1, 9000 do t[i] = (i * 7919) % 5003 / 4 end table.sort(t) return table.concat(t, ' ')",
+    "local t = { 3, 1.5, 2, -0.5, 1 << 62, 2^70, -1e300 } table.sort(t) return table.concat(t, ' ')",
+    "local t = {} for i = 1, 9000 do t[i] = ('%04d'):format((i * 7919) % 9973) end table.sort(t) return table.concat(t, ' ')",
     "local t = {} for i = 1, 80 do t[i] = { i * 31 % 7, i } end
      table.sort(t, function(a, b) return a[1] < b[1] end)
      local s = '' for _, v in ipairs(t) do s = s .. v[1] .. '.' .. v[2] .. ' ' end return s",
