@@ -27,7 +27,7 @@ impl GuestLog {
     }
 
     /// Takes bytes as they come; logs each line that is complete. What is past
-    /// `output_bytes` is dropped, and the log says so once.
+    /// `output_bytes` is dropped, with the line that it cuts, and the log says so once.
     pub fn write(&mut self, bytes: &[u8]) {
         let had_room = self.left_bytes > 0;
         let allowed = bytes.len().min(usize::try_from(self.left_bytes).unwrap_or(usize::MAX));
@@ -46,7 +46,10 @@ impl GuestLog {
             }
         }
         if had_room && !refused.is_empty() {
+            // A line that was cut would look like one that was meant.
+            self.line.clear();
             tracing::warn!(
+                parent: None,
                 entry = %self.entry,
                 "its further output is not logged: it has written all it may \
                  (limits.output_bytes)"
@@ -57,8 +60,12 @@ impl GuestLog {
     fn flush(&mut self) {
         let line = String::from_utf8_lossy(&self.line);
         match self.stream {
-            Stream::Stdout => tracing::info!(target: "guest", entry = %self.entry, "{line}"),
-            Stream::Stderr => tracing::warn!(target: "guest", entry = %self.entry, "{line}"),
+            Stream::Stdout => {
+                tracing::info!(target: "guest", parent: None, entry = %self.entry, "{line}")
+            }
+            Stream::Stderr => {
+                tracing::warn!(target: "guest", parent: None, entry = %self.entry, "{line}")
+            }
         }
         self.line.clear();
     }

@@ -11,6 +11,7 @@ use wippy_host::{GuestLog, Resolver, Stream};
 use wippy_kernel::{ProcessContext, Role};
 use wippy_model::{Limits, Result};
 
+use crate::denials::Denials;
 use crate::files::{self, Files};
 use crate::http::Http;
 use crate::limiter::Limiter;
@@ -184,7 +185,7 @@ impl Guest {
         } else {
             builder.stdout(self.log(Stream::Stdout)).stderr(self.log(Stream::Stderr));
         }
-        sockets::configure(&mut builder, &self.process, config.grants.sockets);
+        sockets::configure(&mut builder, &self.process, &config.denials, config.grants.sockets);
         builder
     }
 
@@ -218,7 +219,13 @@ impl Guest {
         let http = self.http.get_or_insert_with(|| {
             let (config, process) = (&self.config, self.process.clone());
             let granted = config.grants.http;
-            Box::new(Http::new(process, granted, &config.limits, config.http.clone()))
+            Box::new(Http::new(
+                process,
+                granted,
+                config.denials.clone(),
+                &config.limits,
+                config.http.clone(),
+            ))
         });
         (http, &mut self.table)
     }
@@ -234,8 +241,16 @@ impl Guest {
         self.config.grants.sockets
     }
 
+    /// What is told of denials.
+    pub(crate) fn denials(&self) -> &Denials {
+        &self.config.denials
+    }
+
     /// Counts a socket that is about to be opened, if there may be one more.
     pub(crate) fn open_socket(&mut self) -> bool {
+        if !self.may_use_sockets() {
+            self.denials().tell(self.process.entry(), "the network", &sockets::UNGRANTED);
+        }
         self.sockets.open(&mut self.table, self.config.limits.open_sockets_max)
     }
 

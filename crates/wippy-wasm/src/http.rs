@@ -48,6 +48,7 @@ use wippy_host::{HttpBody, HttpClient, HttpError, HttpTimeouts, Resolver, is_pri
 use wippy_kernel::ProcessContext;
 use wippy_model::{Limit, Limits};
 
+use crate::denials::Denials;
 use crate::guest::Guest;
 use crate::trap::LimitReached;
 
@@ -81,6 +82,7 @@ pub(crate) struct Http {
 struct Hooks {
     granted: bool,
     process: ProcessContext,
+    denials: Arc<Denials>,
     client: Arc<HttpClient>,
     resolver: Resolver,
     under_way: Arc<Semaphore>,
@@ -100,6 +102,7 @@ impl Http {
     pub(crate) fn new(
         process: ProcessContext,
         granted: bool,
+        denials: Arc<Denials>,
         limits: &Limits,
         client: Arc<HttpClient>,
     ) -> Self {
@@ -114,6 +117,7 @@ impl Http {
             hooks: Hooks {
                 granted,
                 process,
+                denials,
                 resolver: client.lookups().resolver(),
                 client,
                 under_way: Arc::new(Semaphore::new(limits.http_concurrency as usize)),
@@ -200,9 +204,10 @@ impl WasiHttpHooks for Hooks {
             Err(error) => return Box::new(ready(Err(error))),
         };
         let (process, client) = (self.process.clone(), self.client.clone());
+        let denials = self.denials.clone();
         let (resolver, arrived) = (self.resolver.clone(), self.arrived.clone());
         Box::new(async move {
-            let allow = |address: IpAddr| permits_address(&process, address);
+            let allow = |address: IpAddr| permits_address(&process, &denials, address);
             let sent = client.send(request, timeouts(options), &resolver, allow).await;
             let (response, rest) = sent.map_err(error)?;
             arrived.fetch_add(map_bytes(response.headers()) as u64, Relaxed);
@@ -234,11 +239,12 @@ impl Hooks {
     fn admit(&self, uri: &Uri) -> Result<OwnedSemaphorePermit, Error> {
         let entry = self.process.entry();
         if !self.granted {
-            tracing::debug!(%entry, "a request is denied: add imports: [wasi:http] to the entry");
+            let why = "add imports: [wasi:http] to the entry";
+            self.denials.tell(entry, "a request", &why);
             return Err(Error::HttpRequestDenied);
         }
         if let Err(error) = self.process.authorize("http_client.request", &resource(uri)) {
-            tracing::debug!(%entry, "a request is denied: {error}");
+            self.denials.tell(entry, "a request", &error);
             return Err(Error::HttpRequestDenied);
         }
         self.under_way.clone().try_acquire_owned().map_err(|_| {
@@ -248,7 +254,7 @@ impl Hooks {
     }
 }
 
-fn permits_address(process: &ProcessContext, address: IpAddr) -> bool {
+fn permits_address(process: &ProcessContext, denials: &Denials, address: IpAddr) -> bool {
     if !is_private(address) {
         return true;
     }
@@ -256,7 +262,7 @@ fn permits_address(process: &ProcessContext, address: IpAddr) -> bool {
     match process.authorize("http_client.private_ip", &address) {
         Ok(()) => true,
         Err(error) => {
-            tracing::debug!(entry = %process.entry(), "an address is denied: {error}");
+            denials.tell(process.entry(), "a request to a private address", &error);
             false
         }
     }

@@ -15,6 +15,7 @@
 
 mod binary;
 mod cache;
+mod denials;
 mod encode;
 mod engine;
 mod files;

@@ -5,13 +5,14 @@
 //! address of the peer for TCP connections and for datagrams either way, `socket.listen` on
 //! the local address of a bind or listen, `socket.resolve` on a name, and `socket.private_ip`
 //! beside each of the first two for a private or loopback address. A denial is
-//! `access-denied`, or a datagram that does not arrive; the debug log says which it was.
+//! `access-denied`, or a datagram that does not arrive; the log says why, see `denials`.
 //!
 //! `max_open_sockets` counts TCP sockets, accepted ones too, and UDP sockets; past it the call
 //! answers `new-socket-limit`.
 
 use std::future::ready;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::vec;
 
 use wasmtime::StoreContextMut;
@@ -30,6 +31,7 @@ use wasmtime_wasi::{WasiCtxBuilder, WasiView};
 use wippy_host::{Lookups, Resolver, is_private};
 use wippy_kernel::ProcessContext;
 
+use crate::denials::Denials;
 use crate::guest::Guest;
 
 /// The interfaces with shadowed functions; wasmtime-wasi's own version, or the linker would
@@ -82,19 +84,32 @@ fn count(table: &mut ResourceTable) -> u32 {
     u32::try_from(open.count()).unwrap_or(u32::MAX)
 }
 
+/// What an entry without the grant is told.
+pub(crate) const UNGRANTED: &str = "add imports: [wasi:sockets] to the entry";
+
 /// Hands the network over, as far as the policy goes.
-pub(crate) fn configure(builder: &mut WasiCtxBuilder, process: &ProcessContext, granted: bool) {
+pub(crate) fn configure(
+    builder: &mut WasiCtxBuilder,
+    process: &ProcessContext,
+    denials: &Arc<Denials>,
+    granted: bool,
+) {
     builder.allow_tcp(granted).allow_udp(granted);
     if !granted {
         return;
     }
-    let process = process.clone();
+    let (process, denials) = (process.clone(), denials.clone());
     builder.socket_addr_check(move |address, usage| {
-        Box::pin(ready(permits(&process, address, usage)))
+        Box::pin(ready(permits(&process, &denials, address, usage)))
     });
 }
 
-fn permits(process: &ProcessContext, address: SocketAddr, usage: SocketAddrUse) -> bool {
+fn permits(
+    process: &ProcessContext,
+    denials: &Denials,
+    address: SocketAddr,
+    usage: SocketAddrUse,
+) -> bool {
     let action = match usage {
         // Listening has been allowed; it says nothing about who comes.
         SocketAddrUse::TcpAccept => return true,
@@ -121,7 +136,7 @@ fn permits(process: &ProcessContext, address: SocketAddr, usage: SocketAddrUse) 
         }
     });
     if let Err(error) = &allowed {
-        tracing::debug!(entry = %process.entry(), "an address is denied: {error}");
+        denials.tell(process.entry(), "an address", &error);
     }
     allowed.is_ok()
 }
@@ -311,6 +326,7 @@ enum Name {
 /// Grant, form and policy of a look-up.
 fn admit_name(guest: &mut Guest, name: &str) -> Result<Name, ErrorCode> {
     if !guest.may_use_sockets() {
+        guest.denials().tell(guest.process.entry(), "the network", &UNGRANTED);
         return Err(ErrorCode::AccessDenied);
     }
     let name = match url::Host::parse(name) {
@@ -325,7 +341,7 @@ fn admit_name(guest: &mut Guest, name: &str) -> Result<Name, ErrorCode> {
     };
     let process = &guest.process;
     if let Err(error) = process.authorize("socket.resolve", &name) {
-        tracing::debug!(entry = %process.entry(), "a name is denied: {error}");
+        guest.denials().tell(process.entry(), "a name", &error);
         return Err(ErrorCode::AccessDenied);
     }
     Ok(Name::Domain(name, guest.resolver()))

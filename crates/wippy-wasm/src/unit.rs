@@ -10,6 +10,7 @@ use wippy_kernel::{HostSpec, Prepare, Process, Unit};
 use wippy_model::{EntryId, Error, Limits, Result, Value};
 
 use crate::binary::{Binary, Code};
+use crate::denials::Denials;
 use crate::engine::{Allocation, EngineKind, Engines, GuestEngine, POOL_TABLES_EACH};
 use crate::guest::Guest;
 use crate::interfaces::PREVIEW1;
@@ -31,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) cwd: Option<String>,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) terminal: Arc<Terminal>,
+    pub(crate) denials: Arc<Denials>,
     pub(crate) http: Arc<HttpClient>,
 }
 
@@ -123,6 +125,7 @@ impl WasmUnit {
             cwd: spec.cwd,
             mounts: spec.mounts,
             terminal,
+            denials: Arc::default(),
             http,
         };
         let unit = Self {

@@ -1,6 +1,6 @@
 //! What of the log is shown, and how. It never goes to stdout.
 
-use wippy_testkit::Signal;
+use wippy_testkit::{Signal, guests};
 
 use crate::{HOSTS, LUA_MAIN, command, dir, with_command};
 
@@ -69,4 +69,16 @@ fn the_runtime_shows_what_happens() {
     std::thread::sleep(std::time::Duration::from_millis(100));
     running.signal(Signal::INT);
     running.wait().quietly();
+}
+
+/// A guest gets an error code, which says nothing of grants; the log says it, once.
+#[test]
+fn a_missing_grant_is_named() {
+    let dir = dir();
+    let path = guests::path("http-worker");
+    let run = ["run", "--method", "run", "--env", "API_URL=http://127.0.0.1:1/"];
+    let args = run.into_iter().chain([path.to_str().unwrap()]);
+    let denied = dir.wippy(args).exits(1);
+    let why = "a request is denied: add imports: [wasi:http] to the entry";
+    assert_eq!(denied.stderr.matches(why).count(), 1, "{denied}");
 }
