@@ -310,6 +310,11 @@ impl CallQueue {
 }
 
 impl Calls {
+    /// Whether any call is under way or asked for.
+    pub(crate) fn are_there(&self, queue: &CallQueue) -> bool {
+        self.0.is_some() || !queue.asked.lock().is_empty()
+    }
+
     /// Advances what is under way; whether a call has ended, so that whoever made it can
     /// go on. Stops when `over` says that the time slice is used up.
     pub(crate) fn advance(

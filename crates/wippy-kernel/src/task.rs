@@ -37,6 +37,8 @@ pub(crate) struct ProcessTask {
     stage: Stage,
     /// The functions that its code has called.
     calls: Calls,
+    /// The code has used up the last slice: this one begins with the calls.
+    calls_first: bool,
     /// `max_execution_ms`: counted from the first poll.
     execution_max: Option<Duration>,
     /// By when the work is of no use to whoever asked for it: counted from the spawn.
@@ -61,6 +63,7 @@ impl ProcessTask {
             shared,
             stage: Stage::Admitted(process),
             calls: Calls::default(),
+            calls_first: false,
             execution_max: limits.execution_max,
             context_deadline,
             execution: None,
@@ -155,17 +158,30 @@ impl ProcessTask {
         shared.steps.fetch_add(1, Relaxed);
         let slice = shared.host.spec.slice;
         let slice_is_over = || shared.host.started.elapsed().saturating_sub(start) >= slice;
-        let calls = &mut self.calls;
+        let (calls, calls_first) = (&mut self.calls, &mut self.calls_first);
         let poll = catch_unwind(AssertUnwindSafe(|| {
+            let mut codes_turn = !std::mem::take(calls_first);
             loop {
-                if let Poll::Ready(exit) = run.as_mut().poll(poller) {
-                    return Poll::Ready(exit);
+                if codes_turn {
+                    if let Poll::Ready(exit) = run.as_mut().poll(poller) {
+                        return Poll::Ready(exit);
+                    }
+                    if calls.are_there(&shared.calls) && slice_is_over() {
+                        *calls_first = true;
+                        poller.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                 }
                 // A call that has ended lets the code go on that made it.
                 let ended = calls.advance(&shared.calls, slice_is_over, poller);
-                if !ended || slice_is_over() {
+                if codes_turn && !ended {
                     return Poll::Pending;
                 }
+                if slice_is_over() {
+                    poller.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                codes_turn = true;
             }
         }));
         let used = shared.host.started.elapsed().saturating_sub(start);
@@ -183,8 +199,10 @@ impl ProcessTask {
         let dropped = catch_unwind(AssertUnwindSafe(|| {
             drop(stage);
             drop(calls);
-            self.shared.calls.clear();
         }));
+        // Also after a panic: a call that nobody has taken holds its process and its node.
+        let cleared = catch_unwind(AssertUnwindSafe(|| self.shared.calls.clear()));
+        let dropped = dropped.and(cleared);
         let exit = match dropped {
             Ok(()) => self.bounded(exit),
             Err(panic) => host_panic(&*panic),

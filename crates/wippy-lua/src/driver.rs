@@ -11,6 +11,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context as Poller, Poll};
+use std::time::Duration;
 
 use mlua::ffi::{self, lua_State};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -25,6 +26,9 @@ use crate::preempt;
 use crate::state::{State, Type};
 use crate::tasks::TaskId;
 use crate::vm::{self, Vm};
+
+/// What a step has at the least, so that everybody advances.
+const STEP_MIN: Duration = Duration::from_micros(500);
 
 /// The future of one process.
 pub(crate) struct Driver {
@@ -252,8 +256,10 @@ impl Driver {
             poller.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let slice = self.vm.core().context.host().slice;
-        let _step = preempt::step(slice);
+        // A function that is called runs in what is left of its process's slice.
+        let context = &self.vm.core().context;
+        let left = context.host().slice.saturating_sub(context.slice_used());
+        let _step = preempt::step(left.max(STEP_MIN));
         let mut first = true;
         // Also where threads are ready already: one that is always busy would keep those that
         // wait from ever hearing of anything.

@@ -152,8 +152,8 @@ fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Removes what a program that was killed left half written, and the artifacts used
-/// longest ago while all together are past [`CACHE_BYTES_MAX`]. A file that is mapped goes on
+/// Removes what a program that was killed left half written, and the oldest artifacts
+/// while all together are past [`CACHE_BYTES_MAX`]. A file that is mapped goes on
 /// to be usable without its name.
 fn sweep(directory: &Path) -> io::Result<()> {
     let mut artifacts = Vec::new();
@@ -164,7 +164,7 @@ fn sweep(directory: &Path) -> io::Result<()> {
         let name = file.file_name();
         let name = name.to_string_lossy();
         if (name.starts_with(".new-") || name.starts_with(".probe-")) && age > HALF_WRITTEN_AGE {
-            fs::remove_file(&path)?;
+            drop(fs::remove_file(&path));
         } else if name.ends_with(".cwasm") {
             bytes += metadata.len();
             artifacts.push((age, metadata.len(), path));
@@ -176,9 +176,9 @@ fn sweep(directory: &Path) -> io::Result<()> {
             break;
         }
         bytes -= len;
-        // The record first: it vouches for the artifact.
-        fs::remove_file(path.with_extension("json"))?;
-        fs::remove_file(path)?;
+        // The record first: it vouches for the artifact. Either may be gone already.
+        drop(fs::remove_file(path.with_extension("json")));
+        drop(fs::remove_file(path));
     }
     Ok(())
 }

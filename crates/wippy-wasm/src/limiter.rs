@@ -8,7 +8,8 @@ use wippy_model::{Limit, Limits};
 ///
 /// A refused growth answers -1 in the guest, as WebAssembly has it; `refused` remembers
 /// which limit it was, so that the trap that usually follows is reported as what it is. A
-/// growth that succeeds afterwards shows that the guest coped.
+/// growth that succeeds afterwards shows that the guest coped, and so does a slice in which it
+/// goes on.
 pub(crate) struct Limiter {
     process: ProcessContext,
     memory_bytes: Count,
@@ -40,7 +41,11 @@ impl Count {
         }
         let total = self.used.saturating_add(desired.saturating_sub(current) as u64);
         let allowed = total <= self.max;
-        *refused = if allowed { None } else { Some(self.limit) };
+        if !allowed {
+            *refused = Some(self.limit);
+        } else if *refused == Some(self.limit) {
+            *refused = None;
+        }
         if allowed {
             self.used = total;
         }
