@@ -420,7 +420,8 @@ unsafe extern "C-unwind" fn pack(raw: *mut lua_State) -> c_int {
                 }
             };
         }
-        if len > RESULTS_MAX as usize || sizes.saturating_add(size.unwrap_or(0)) > PACKED_BYTES_MAX {
+        if len > RESULTS_MAX as usize || sizes.saturating_add(size.unwrap_or(0)) > PACKED_BYTES_MAX
+        {
             return too_long(raw, 1);
         }
         original(raw)

@@ -309,11 +309,9 @@ impl Search {
     }
 
     fn close(&mut self, at: usize) -> Result<(), Malformed> {
-        let open = self.captures.iter_mut().take(self.level).enumerate();
-        let (index, capture) = open
-            .filter(|(_, capture)| capture.extent == Extent::Open)
-            .next_back()
-            .ok_or(Malformed::NotOpen)?;
+        let mut taken = self.captures.iter_mut().take(self.level).enumerate();
+        let (index, capture) =
+            taken.rfind(|(_, capture)| capture.extent == Extent::Open).ok_or(Malformed::NotOpen)?;
         capture.extent = Extent::Bytes(at - capture.start);
         self.push(Frame::Closed(index))
     }
@@ -680,10 +678,10 @@ mod tests {
         assert_eq!(find("abc", "a["), Err(Malformed::NoBracket));
         assert_eq!(find("a", &"a?".repeat(200)), Ok(Progress::Found { start: 0, end: 1 }));
         assert_eq!(find(&"a".repeat(300), &"a?".repeat(200)), Err(Malformed::TooComplex));
-        assert_eq!(find(&"a".repeat(300), &"a".repeat(300)), Ok(Progress::Found {
-            start: 0,
-            end: 300
-        }));
+        assert_eq!(
+            find(&"a".repeat(300), &"a".repeat(300)),
+            Ok(Progress::Found { start: 0, end: 300 })
+        );
     }
 
     #[test]

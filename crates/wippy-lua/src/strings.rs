@@ -400,8 +400,7 @@ unsafe fn push_replacement(
         if ffi::lua_rawget(raw, REPLACEMENT) != ffi::LUA_TNIL {
             return;
         }
-        if ffi::luaL_getmetafield(raw, REPLACEMENT, c"__index".as_ptr()) == ffi::LUA_TFUNCTION
-        {
+        if ffi::luaL_getmetafield(raw, REPLACEMENT, c"__index".as_ptr()) == ffi::LUA_TFUNCTION {
             // Called from here it may wait; `lua_gettable` would not let it.
             ffi::lua_replace(raw, -2);
             ffi::lua_insert(raw, -2);
@@ -546,11 +545,7 @@ impl Gsub {
 
 /// Pushes the captures of what was found; the whole match where the pattern has none and
 /// the match is given.
-unsafe fn push_captures(
-    raw: *mut lua_State,
-    text: &[u8],
-    whole: Option<(usize, usize)>,
-) -> c_int {
+unsafe fn push_captures(raw: *mut lua_State, text: &[u8], whole: Option<(usize, usize)>) -> c_int {
     // SAFETY: room is asked for.
     unsafe {
         let level = (*search()).level();

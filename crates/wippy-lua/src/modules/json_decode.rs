@@ -162,9 +162,7 @@ impl Reader {
             let read = match (self.next, byte) {
                 (Next::Value | Next::First, b'{' | b'[') => self.open(state, byte == b'['),
                 (Next::First, b']') | (Next::FirstKey, b'}') => self.close(state),
-                (Next::Value | Next::First, b'"') => {
-                    self.string(state, text) && self.store(state)
-                }
+                (Next::Value | Next::First, b'"') => self.string(state, text) && self.store(state),
                 (Next::Value | Next::First, _) => self.scalar(state, text) && self.store(state),
                 (Next::FirstKey | Next::Key, b'"') => self.key(state, text),
                 (Next::More, b',') => {

@@ -98,8 +98,14 @@ fn recursion() {
             "local t = setmetatable({}, {}) getmetatable(t).__call = t t(table.unpack({}, 1, 39000))",
             "chain of `__call`",
         ),
-        ("local t = setmetatable({}, {}) getmetatable(t).__call = t error('caught: ' .. select(2, pcall(t)), 0)", "caught: not enough memory"),
-        ("local t = setmetatable({}, {}) getmetatable(t).__call = t error((select(2, pcall(t))), 0)", "stack overflow"),
+        (
+            "local t = setmetatable({}, {}) getmetatable(t).__call = t error('caught: ' .. select(2, pcall(t)), 0)",
+            "caught: not enough memory",
+        ),
+        (
+            "local t = setmetatable({}, {}) getmetatable(t).__call = t error((select(2, pcall(t))), 0)",
+            "stack overflow",
+        ),
     ] {
         let error = failure(source);
         assert!(error.message().contains(part), "{source}: {error}");

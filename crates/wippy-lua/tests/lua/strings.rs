@@ -1,8 +1,8 @@
 //! `find`, `match`, `gmatch` and `gsub` beside Lua's own: the same calls in a VM of ours and
 //! in a plain one must give the same results and the same errors.
 
-use proptest::prelude::*;
 use crate::support::{check, compare_source, text};
+use proptest::prelude::*;
 
 /// Runs the calls of each case and gives what came of them as one text.
 const RUN: &str = r#"
@@ -195,19 +195,27 @@ fn callbacks_may_wait() {
     let sleep = "local sleep = require('time').sleep ";
     check(&[
         (
-            &format!("{sleep} return (('a b c'):gsub('%a', function(x) sleep('1ms') return x .. x end))"),
+            &format!(
+                "{sleep} return (('a b c'):gsub('%a', function(x) sleep('1ms') return x .. x end))"
+            ),
             text("aa bb cc"),
         ),
         (
-            &format!("{sleep} return (('a b'):gsub('%a', setmetatable({{}}, {{ __index = function(_, x) sleep('1ms') return x .. x end }})))"),
+            &format!(
+                "{sleep} return (('a b'):gsub('%a', setmetatable({{}}, {{ __index = function(_, x) sleep('1ms') return x .. x end }})))"
+            ),
             text("aa bb"),
         ),
         (
-            &format!("{sleep} return (('a b'):gsub('^%a', function(x) sleep('1ms') return 'x' end))"),
+            &format!(
+                "{sleep} return (('a b'):gsub('^%a', function(x) sleep('1ms') return 'x' end))"
+            ),
             text("x b"),
         ),
         (
-            &format!("{sleep} local s = '' for x in ('a b'):gmatch('%a') do sleep('1ms') s = s .. x end return s"),
+            &format!(
+                "{sleep} local s = '' for x in ('a b'):gmatch('%a') do sleep('1ms') s = s .. x end return s"
+            ),
             text("ab"),
         ),
         (
