@@ -96,7 +96,7 @@ impl ProcessContext {
     pub fn slice_is_over(&self) -> bool {
         let now = self.0.host.started.elapsed().as_nanos() as u64;
         let used = now.saturating_sub(self.0.slice_start_ns.load(Relaxed));
-        self.must_end() || used >= self.0.host.spec.slice.as_nanos() as u64
+        self.must_end() || used >= self.0.host.spec.give_way_after().as_nanos() as u64
     }
 
     /// Whether the process was told to end at once.

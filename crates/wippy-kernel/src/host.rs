@@ -56,7 +56,16 @@ pub struct HostSpec {
     pub terminal: bool,
 }
 
+/// How often engines look whether a busy guest has used up its slice.
+const PREEMPTION_TICK: Duration = Duration::from_millis(1);
+
 impl HostSpec {
+    /// When a busy guest is made to give way: a look before its slice ends, because at the next
+    /// one it would have overrun it.
+    pub fn give_way_after(&self) -> Duration {
+        self.slice.saturating_sub(PREEMPTION_TICK).max(self.slice / 2)
+    }
+
     /// A `process.host` with every default.
     pub fn new(id: EntryId) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);

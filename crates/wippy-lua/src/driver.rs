@@ -258,7 +258,7 @@ impl Driver {
         }
         // A function that is called runs in what is left of its process's slice.
         let context = &self.vm.core().context;
-        let left = context.host().slice.saturating_sub(context.slice_used());
+        let left = context.host().give_way_after().saturating_sub(context.slice_used());
         let _step = preempt::step(left.max(STEP_MIN));
         let mut first = true;
         // Also where threads are ready already: one that is always busy would keep those that
