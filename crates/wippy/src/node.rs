@@ -92,6 +92,9 @@ impl Node {
                 Data::ProcessHost(host) => kernel.add_host(process_host(&entry.id, &host.host)),
                 Data::TerminalHost(_) => kernel.add_host(HostSpec::terminal(entry.id.clone())),
                 Data::ProcessWasm(_) | Data::ProcessLua(_) => {
+                    if let Some(host) = entry.default_host() {
+                        kernel.set_default_host(entry.id.clone(), host.clone());
+                    }
                     let (parts, entry) = (parts.clone(), entry.clone());
                     kernel.add_unit(entry.id.clone(), Box::new(move || parts.unit(&entry)));
                 }

@@ -190,7 +190,12 @@ fn report(node: &Node, unit: &dyn Unit, entry: &Entry, exit: &Exit, json: bool) 
         return Ok(status);
     }
     if json {
-        output::print_line(&value.to_json().to_string())?;
+        let mut json = value.to_json();
+        // The fields of a WIT record have an order, and those of a Lua table none.
+        if entry.kind() == EntryKind::ProcessLua {
+            json.sort_all_objects();
+        }
+        output::print_line(&json.to_string())?;
     } else if let Some(text) = unit.render(value) {
         output::print_line(&text)?;
     }

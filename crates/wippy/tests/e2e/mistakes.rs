@@ -127,3 +127,32 @@ fn a_file_of_text_runs() {
     dir.write("add.wat", "(module\n  (fun))\n");
     assert_snapshot!("wat_file_syntax", dir.wippy(["run", "add.wat", "2", "3"]).exits(2));
 }
+
+#[test]
+fn a_spawn_without_a_host_takes_the_default_one() {
+    let dir = with_lua(
+        "local process = require('process')
+        local value, err = process.exec('other')
+        local _, refused = process.exec('main')
+        return { value = value, refused = tostring(refused), err = err }",
+    );
+    let index = dir.read("src/_index.yaml");
+    let other = "  - name: other
+    kind: process.lua
+    meta: { default_host: processes }
+    source: return function(...) return 'ran with ' .. select('#', ...) end
+    method: main
+";
+    dir.write("src/_index.yaml", index + other);
+    assert_snapshot!(dir.wippy(["run", "main"]).succeeds());
+}
+
+#[test]
+fn a_table_is_printed_in_the_order_of_its_keys() {
+    let dir = with_lua("return { b = { y = 1, x = 2 }, a = 'text', c = 1.5, d = { 1, 2 } }");
+    for words in [&["run", "main"][..], &["run", "--json", "main"]].repeat(2) {
+        dir.wippy(words)
+            .succeeds()
+            .prints("{\"a\":\"text\",\"b\":{\"x\":2,\"y\":1},\"c\":1.5,\"d\":[1,2]}\n");
+    }
+}
