@@ -79,6 +79,8 @@ pub(crate) struct Inner {
     /// What can be called.
     functions: Units,
     hosts: ArcSwap<Hosts>,
+    /// Where processes run when nobody says, by unit.
+    default_hosts: Mutex<HashMap<EntryId, EntryId>>,
     /// Serialises changes of hosts; readers never take it.
     registering: Mutex<()>,
     table: Arc<Table>,
@@ -96,6 +98,7 @@ impl Kernel {
             units: Units::new("process"),
             functions: Units::new("function"),
             hosts: ArcSwap::default(),
+            default_hosts: Mutex::default(),
             registering: Mutex::new(()),
             table: Arc::new(Table::new()),
             serial: AtomicU64::new(1),
@@ -126,6 +129,16 @@ impl Kernel {
     /// replaced for new spawns; running processes keep theirs.
     pub fn add_unit(&self, id: EntryId, loader: Loader) {
         self.0.units.add(id, loader);
+    }
+
+    /// Says where processes of a unit run when nobody says.
+    pub fn set_default_host(&self, unit: EntryId, host: EntryId) {
+        self.0.default_hosts.lock().insert(unit, host);
+    }
+
+    /// Where processes of a unit run when nobody says, if that was said.
+    pub fn default_host(&self, unit: &EntryId) -> Option<EntryId> {
+        self.0.default_hosts.lock().get(unit).cloned()
     }
 
     /// The unit of a process entry, loaded if it was not yet.

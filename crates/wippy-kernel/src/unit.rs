@@ -53,7 +53,12 @@ pub trait Unit: Send + Sync {
         match value {
             Value::Nil => None,
             Value::String(text) => Some(text.clone()),
-            other => Some(other.to_json().to_string()),
+            other => {
+                let mut json = other.to_json();
+                // What has no order of its own must not be printed in a random one.
+                json.sort_all_objects();
+                Some(json.to_string())
+            }
         }
     }
 

@@ -20,6 +20,7 @@ use crate::load;
 use crate::long;
 use crate::modules;
 use crate::modules::io::{Writing, write_on};
+use crate::program::Import;
 use crate::state::{Key, State, Type};
 use crate::strings;
 use crate::work::deliver;
@@ -299,7 +300,8 @@ unsafe extern "C-unwind" fn print(raw: *mut lua_State) -> c_int {
     }
 }
 
-/// `require(name)`: a module, or a library of the entry's imports.
+/// `require(name)`: a module, or a library of the entry's imports. The `require` of a library
+/// carries the library's place among them.
 unsafe extern "C-unwind" fn require(raw: *mut lua_State) -> c_int {
     // SAFETY: no Rust value is alive while a library runs or an error leaves.
     unsafe {
@@ -309,7 +311,7 @@ unsafe extern "C-unwind" fn require(raw: *mut lua_State) -> c_int {
         if pushed == 1 {
             return 1;
         }
-        // A library's chunk is on top, above a placeholder.
+        // A library's chunk is on top.
         ffi::lua_callk(raw, 0, 1, 0, Some(required));
         required(raw, ffi::LUA_OK, 0)
     }
@@ -336,6 +338,14 @@ fn find_required(state: State<'_>) -> Outcome {
     let Some(name) = state.to_str(1) else {
         return Err(misuse(state, "require takes the name of a module"));
     };
+    let program = &state.core().program;
+    let library = program.imports.iter().position(|import| import.alias == name);
+    if library.is_none() && name != "_G" {
+        let by = program.requirer(requiring(state));
+        if let Err(message) = modules::check(program, &by, name) {
+            return Err(misuse(state, message));
+        }
+    }
     state.get_registry(&LOADED);
     match state.get_field(-1, name) {
         Type::Nil => state.pop(2),
@@ -347,8 +357,8 @@ fn find_required(state: State<'_>) -> Outcome {
         }
         _ => return Ok(Answer::Values(1)),
     }
-    let program = &state.core().program;
-    if let Some((_, chunk)) = program.imports.iter().find(|(alias, _)| alias == name) {
+    let import = library.and_then(|index| Some((index, program.imports.get(index)?)));
+    if let Some((index, Import { chunk, .. })) = import {
         state.get_registry(&LOADED);
         // SAFETY: pushes a value that no script can make.
         unsafe { ffi::lua_pushlightuserdata(state.raw(), std::ptr::null_mut()) };
@@ -356,11 +366,34 @@ fn find_required(state: State<'_>) -> Outcome {
         if !state.load(&chunk.bytecode, chunk.name(), true) {
             return Err(crate::host_fn::Raised);
         }
+        push_environment(state, index);
+        // SAFETY: the first upvalue of a chunk is its `_ENV`.
+        unsafe { ffi::lua_setupvalue(state.raw(), -2, 1) };
         return Ok(Answer::Values(2));
-    }
-    if let Err(message) = modules::check(program, name) {
-        return Err(misuse(state, message));
     }
     open_named(state, name);
     Ok(Answer::Values(1))
+}
+
+/// What the head of a library reads: its own `require`, and the globals.
+fn push_environment(state: State<'_>, library: usize) {
+    state.push_table(0, 2);
+    state.push_integer(i64::try_from(library).unwrap_or(i64::MAX));
+    // SAFETY: in host mode nothing is refused.
+    unsafe { ffi::lua_pushcclosure(state.raw(), require, 1) };
+    state.set_field(-2, "require");
+    state.push_globals();
+    state.set_field(-2, "_G");
+}
+
+/// The library whose `require` runs; none for that of the globals.
+fn requiring(state: State<'_>) -> Option<usize> {
+    let own = ffi::lua_upvalueindex(1);
+    // SAFETY: only reads; a function without upvalues has nothing there.
+    let is_library = unsafe { ffi::lua_type(state.raw(), own) == ffi::LUA_TNUMBER };
+    if !is_library {
+        return None;
+    }
+    // SAFETY: as above; converting a number allocates nothing.
+    usize::try_from(unsafe { ffi::lua_tointeger(state.raw(), own) }).ok()
 }

@@ -19,6 +19,7 @@ use std::time::Duration;
 use mlua::ffi::{self, lua_State};
 use tokio::time::Instant;
 use wippy_kernel::ProcessContext;
+use wippy_model::Error;
 
 use crate::calls::Calls;
 use crate::heap::Heap;
@@ -60,6 +61,8 @@ pub(crate) struct Core {
     /// The root of the running thread.
     pub(crate) root: Cell<*mut lua_State>,
     panic: RefCell<Option<Box<str>>>,
+    /// Why the entry cannot run as it is written.
+    misfit: RefCell<Option<Error>>,
     started: Instant,
 }
 
@@ -81,6 +84,7 @@ impl Core {
             hooked_at: Cell::default(),
             root: Cell::new(ptr::null_mut()),
             panic: RefCell::new(None),
+            misfit: RefCell::new(None),
             started: Instant::now(),
             program,
             context,
@@ -245,6 +249,16 @@ impl Core {
         self.started
             .checked_add(since)
             .unwrap_or_else(|| self.started + Duration::from_secs(u64::from(u32::MAX)))
+    }
+
+    /// Keeps why the entry cannot run as it is written.
+    pub(crate) fn note_misfit(&self, error: Error) {
+        *self.misfit.borrow_mut() = Some(error);
+    }
+
+    /// Why the entry cannot run as it is written, if it cannot.
+    pub(crate) fn take_misfit(&self) -> Option<Error> {
+        self.misfit.borrow_mut().take()
     }
 
     /// Keeps the text of a panic of the runtime.

@@ -76,6 +76,9 @@ impl Driver {
         if let Some(text) = core.take_panic() {
             return Step::End(Exit::HostPanic(text));
         }
+        if let Some(error) = core.take_misfit() {
+            return Step::End(Exit::Config(error));
+        }
         if core.heap.is_exhausted() {
             return Step::End(self.out_of_memory());
         }

@@ -64,4 +64,5 @@ mod unit;
 mod vm;
 mod work;
 
+pub use modules::module_names;
 pub use unit::{LuaImport, LuaSpec, LuaUnit};

@@ -12,7 +12,7 @@ use wippy_model::{EntryId, Exit, Limits, Result, Value};
 use crate::base;
 use crate::driver;
 use crate::output::Output;
-use crate::program::{Chunk, Program};
+use crate::program::{Chunk, Import, Program};
 use crate::vm::Vm;
 
 /// A library that an entry imports.
@@ -20,10 +20,14 @@ use crate::vm::Vm;
 pub struct LuaImport {
     /// The name for `require`.
     pub alias: String,
+    /// The library's own entry.
+    pub id: EntryId,
     /// The library's file, or another name for positions in it.
     pub file: String,
     /// The library's source text.
     pub source: String,
+    /// Modules that the library itself may require.
+    pub modules: Vec<String>,
 }
 
 /// What a Lua entry is made of.
@@ -82,11 +86,11 @@ impl LuaUnit {
             .filter(|name| texts().any(|text| text.contains(name)))
             .collect();
         let imports = imports
-            .iter()
-            .map(|LuaImport { alias, file, source }| {
-                let chunk = Chunk::compile(&id, file, source)
+            .into_iter()
+            .map(|LuaImport { alias, id, file, source, modules }| {
+                let chunk = Chunk::compile_library(&id, &file, &source)
                     .map_err(|error| error.context(format_args!("import `{alias}`")))?;
-                Ok((alias.clone(), chunk))
+                Ok(Import { alias, id, chunk, modules })
             })
             .collect::<Result<_>>()?;
         let method = method.unwrap_or_default().into();

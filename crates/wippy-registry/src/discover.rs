@@ -3,7 +3,7 @@
 //! Hidden files and folders, `target` and `node_modules` are skipped. A folder is entered
 //! once, by whatever symlinks it is reached. Limits: [`FILES_MAX`], [`FOLDER_DEPTH_MAX`].
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
@@ -23,6 +23,37 @@ pub(crate) fn files(root: &Path, project_root: &Path, found: &mut Diagnostics) -
     let mut walk = Walk { project_root, found, seen: HashSet::new(), files: Vec::new() };
     walk.folder(root, 0);
     walk.files
+}
+
+/// The projects below a folder, relative to it, in the order of their names: folders with a
+/// `wippy.lock` or a `src/_index.yaml`, and none inside of another. None where the folder
+/// has an index of its own. What cannot be read is reported elsewhere.
+pub(crate) fn projects(root: &Path) -> Vec<String> {
+    let mut unreported = Diagnostics::default();
+    let files = files(root, root, &mut unreported);
+    if files.iter().any(|file| file.parent() == Some(root) && is_index(file)) {
+        return Vec::new();
+    }
+    let looks_like_one =
+        |folder: &Path| folder.join("wippy.lock").is_file() || folder.join(INDEX_BELOW).is_file();
+    let mut known: HashMap<PathBuf, bool> = HashMap::new();
+    let mut projects = BTreeSet::new();
+    for file in &files {
+        let above: Vec<&Path> =
+            file.ancestors().skip(1).take_while(|folder| *folder != root).collect();
+        let outermost = above.into_iter().rev().find(|folder| {
+            *known.entry(folder.to_path_buf()).or_insert_with(|| looks_like_one(folder))
+        });
+        projects.extend(outermost.map(|folder| shown(folder, root)));
+    }
+    projects.into_iter().collect()
+}
+
+/// The index of a project without a `wippy.lock`.
+const INDEX_BELOW: &str = "src/_index.yaml";
+
+fn is_index(file: &Path) -> bool {
+    file.file_stem().is_some_and(|stem| stem == "_index")
 }
 
 struct Walk<'a> {

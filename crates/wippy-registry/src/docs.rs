@@ -54,8 +54,8 @@ fn write(text: &mut String) -> std::fmt::Result {
     }
     text.push_str(
         "\n## .wippy.yaml\n\nSettings of the runtime: `version: \"1.0\"` and sections. All are \
-         optional. Unknown sections and fields are warnings. `--set section.field=value` puts a \
-         value over the file.\n",
+         optional. Unknown sections and fields are warnings, and errors in `security`. \
+         `--set section.field=value` puts a value over the file.\n",
     );
     write_table(text, &settings)?;
     text.push_str("\n## wippy.lock\n\nWhere the sources of a project are. All is optional.\n");

@@ -52,7 +52,14 @@ impl Loader<'_> {
             }
         }
         self.commands(&entries, found);
-        groups(&entries, found);
+        // A policy that is itself wrong may have the group.
+        let broken = |(id, declared): (&EntryId, &Declared)| {
+            declared.kind.is_none_or(|kind| kind == EntryKind::SecurityPolicy)
+                && !entries.contains_key(id)
+        };
+        if !declared.iter().any(broken) {
+            groups(&entries, found);
+        }
         let references = graph::check(references, &declared, self.sources, found);
         for reference in &references {
             if let Some(entry) = entries.get_mut(&reference.from)

@@ -58,6 +58,12 @@ impl Project {
         let mut reading = Reading::new(folder)?;
         let lock = reading.lock();
         let source_roots = reading.source_roots(&lock);
+        if let [(folder, _)] = source_roots.as_slice()
+            && **folder == *reading.root
+            && !reading.root.join("wippy.lock").is_file()
+        {
+            several_projects(folder)?;
+        }
         for (folder, root) in &source_roots {
             reading.folder(folder, root);
         }
@@ -436,6 +442,27 @@ impl Reading {
             _ => Err(self.found),
         }
     }
+}
+
+/// How many projects a message names.
+const PROJECTS_SHOWN_MAX: usize = 20;
+
+/// Refuses a folder that is none itself and holds projects: their entries are not those of
+/// one project.
+fn several_projects(folder: &Path) -> Result<(), Diagnostics> {
+    let projects = discover::projects(folder);
+    if projects.len() < 2 {
+        return Ok(());
+    }
+    let shown = projects.iter().take(PROJECTS_SHOWN_MAX).map(String::as_str);
+    let mut list = shown.collect::<Vec<_>>().join(", ");
+    if projects.len() > PROJECTS_SHOWN_MAX {
+        list.push_str(", ...");
+    }
+    let message = format!("this folder is no project: there are projects in {list}");
+    let first = projects.first().map_or("DIR", String::as_str);
+    let help = format!("use -C DIR, such as `wippy -C {first} check`");
+    Err(Diagnostic::error("several-projects", message).help(help).into())
 }
 
 /// A map without a text.

@@ -1,5 +1,5 @@
 //! `.wippy.yaml`: settings of the runtime. What is not known there is a warning, so that
-//! a file for a newer runtime still runs.
+//! a file for a newer runtime still runs; but an error where permissions depend on it.
 
 use wippy_model::Value;
 

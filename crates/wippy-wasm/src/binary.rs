@@ -354,8 +354,12 @@ fn compile(spec: &WasmSpec, bytes: &[u8], engines: &Engines) -> Result<Compiled>
 }
 
 fn invalid(spec: &WasmSpec, error: &dyn fmt::Display) -> Error {
+    let next = match spec.source {
+        BinarySource::File { .. } => "; build it again",
+        BinarySource::Bytes { .. } => "",
+    };
     Error::invalid(format!(
-        "{}: {} is no valid WebAssembly: {}; build it again",
+        "{}: {} is no valid WebAssembly: {}{next}",
         spec.id,
         spec.source.name(),
         one_line(error)

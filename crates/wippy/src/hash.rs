@@ -10,13 +10,16 @@ use wippy_registry::{Binary, Diagnostic, Diagnostics, Entry, Hash, LoadOptions, 
 
 use crate::cli::HashArgs;
 use crate::failure::{Outcome, status};
+use crate::not_loaded::not_loaded;
 use crate::volumes::Volumes;
 use crate::{output, project};
 
 /// How an entry's hash stands to its binary.
 enum State {
     Same,
-    /// Not what the entry says, or the entry says none.
+    /// The entry says none yet.
+    Missing,
+    /// The entry says another one.
     Other,
 }
 
@@ -28,16 +31,20 @@ pub(crate) fn hash(args: &HashArgs) -> Outcome {
     let bytes_max = project.settings().wasm.binary_bytes_max;
     let mut wrong = Diagnostics::default();
     let mut found: Vec<(&Entry, Hash, State)> = Vec::new();
-    for entry in project.registry().entries() {
+    let registry = project.registry();
+    for entry in registry.entries() {
         let Some(binary) = entry.binary() else { continue };
         match hash_of(&volumes, binary, bytes_max) {
             Ok(hash) => {
-                let same = binary.hash.sha256() == Some(&hash);
-                found.push((entry, hash, if same { State::Same } else { State::Other }));
+                let state = match binary.hash.sha256() {
+                    Some(written) if *written == hash => State::Same,
+                    Some(_) => State::Other,
+                    None => State::Missing,
+                };
+                found.push((entry, hash, state));
             }
             Err(error) => {
-                let message = format!("entry {}: {error}", entry.id);
-                wrong.push(Diagnostic::error("load", message).at(entry.place_of("path")));
+                wrong.push(not_loaded(registry, entry, &error.context(&entry.id)));
             }
         }
     }
@@ -46,14 +53,17 @@ pub(crate) fn hash(args: &HashArgs) -> Outcome {
     for (entry, hash, state) in &found {
         let mark = match (state, written) {
             (State::Same, _) => "",
-            (State::Other, true) => "  written",
-            (State::Other, false) => "  not what the entry says",
+            (_, true) => "  written",
+            (State::Missing, false) => "  not filled in",
+            (State::Other, false) => "  does not match the entry",
         };
         table.push_str(&format!("{hash}  {}{mark}\n", entry.id));
     }
     output::print(&table)?;
+    let same = found.iter().all(|(_, _, state)| matches!(state, State::Same));
     match wrong.is_empty() {
-        true => Ok(status::OK),
+        true if same || written => Ok(status::OK),
+        true => Ok(status::FAILED),
         false => Err(wrong.into()),
     }
 }

@@ -18,6 +18,7 @@ mod hash;
 mod inspect;
 mod log;
 mod node;
+mod not_loaded;
 mod output;
 mod policies;
 mod progress;
@@ -27,6 +28,7 @@ mod scaffold;
 mod signals;
 mod suggest;
 mod volumes;
+mod warnings;
 
 use clap::{CommandFactory, Parser};
 

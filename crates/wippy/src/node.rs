@@ -20,21 +20,24 @@ use wippy_registry::{
     Project, Registry, SourceText, WasmRun,
 };
 use wippy_wasm::{
-    BinarySource, EnvVar, Grants, Mount, Need, SharedUnit, WasmOptions, WasmRuntime, WasmSpec,
+    BinarySource, EnvVar, Grants, Mount, SharedUnit, WasmOptions, WasmRuntime, WasmSpec,
 };
 
+use crate::not_loaded::not_loaded;
 use crate::volumes::Volumes;
-use crate::{environment, policies, progress};
+use crate::{environment, policies, progress, suggest, warnings};
 
 /// Names the folder of compiled code; it wins over the project's settings.
 const CACHE_DIR_VARIABLE: &str = "WIPPY_CACHE_DIR";
 
 /// What a node leaves open in its entries: those made of a command line do not pin what
 /// nobody wrote down.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct NodeOptions {
     /// The method is the only export, or `run`, whatever the entry says.
     pub(crate) any_method: bool,
+    /// What the text in the entry's file amounts to, where that is text.
+    pub(crate) text: Option<Arc<[u8]>>,
 }
 
 /// A project, put together and ready to spawn.
@@ -89,6 +92,9 @@ impl Node {
                 Data::ProcessHost(host) => kernel.add_host(process_host(&entry.id, &host.host)),
                 Data::TerminalHost(_) => kernel.add_host(HostSpec::terminal(entry.id.clone())),
                 Data::ProcessWasm(_) | Data::ProcessLua(_) => {
+                    if let Some(host) = entry.default_host() {
+                        kernel.set_default_host(entry.id.clone(), host.clone());
+                    }
                     let (parts, entry) = (parts.clone(), entry.clone());
                     kernel.add_unit(entry.id.clone(), Box::new(move || parts.unit(&entry)));
                 }
@@ -124,7 +130,7 @@ impl Node {
                 // The semaphore is never closed.
                 let _turn = turns.acquire_owned().await;
                 let loaded = parts.load(&kernel, &entry).await;
-                (place, loaded.map_err(|error| not_loaded(&entry, &error)))
+                (place, loaded.map_err(|error| not_loaded(parts.registry(), &entry, &error)))
             });
         }
         let mut wrong: Vec<(usize, Diagnostic)> = Vec::new();
@@ -140,59 +146,19 @@ impl Node {
         }
         wrong.sort_by_key(|(place, _)| *place);
         let mut diagnostics = Diagnostics::default();
-        diagnostics.extend(wrong.into_iter().map(|(_, diagnostic)| diagnostic));
+        for (_, diagnostic) in wrong {
+            // A library is loaded by each entry that imports it, too.
+            if !diagnostics.iter().any(|other| *other == diagnostic) {
+                diagnostics.push(diagnostic);
+            }
+        }
         if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
     }
 
-    /// Warnings about what loads: entries without effect, and imports that nothing here
-    /// provides.
+    /// Warnings about what loads.
     pub(crate) fn warnings(&self) -> Diagnostics {
-        let mut warnings = Diagnostics::default();
-        for entry in self.registry().entries() {
-            if !entry.kind().is_in_effect() {
-                let message = format!(
-                    "entry {}: {} has no effect in this version",
-                    entry.id,
-                    entry.kind().name()
-                );
-                let help = "`docs/entries.md` says which kinds have";
-                let warning = Diagnostic::warning("no-effect", message);
-                warnings.push(warning.at(entry.place().clone()).help(help));
-            }
-            for (variable, index) in entry.wasm().iter().flat_map(|run| &run.wasi.env).zip(0..) {
-                let value = self.parts.variables.get(&variable.id);
-                if variable.required && matches!(value, Ok(None)) {
-                    let message = format!(
-                        "entry {}: the required variable {} ({}) has no value now: a spawn fails",
-                        entry.id, variable.name, variable.id
-                    );
-                    let warning = Diagnostic::warning("no-value", message);
-                    let place = entry.place_of(&format!("wasi.env.{index}"));
-                    let help = "set it before it is needed, or give its env.variable a default";
-                    warnings.push(warning.at(place).help(help));
-                }
-            }
-            let Some(binary) = entry.binary() else { continue };
-            let volume = self.parts.volumes.get(&binary.fs).ok();
-            let bytes_max = self.parts.project.settings().wasm.binary_bytes_max;
-            let bytes = volume.and_then(|volume| volume.read(&binary.path, bytes_max).ok());
-            let inspection = bytes.and_then(|bytes| wippy_wasm::inspect(&bytes).ok());
-            let imports = inspection.map(|inspection| inspection.imports).unwrap_or_default();
-            for import in imports.iter().filter(|import| import.need == Need::Unknown) {
-                let message = format!(
-                    "entry {}: the binary imports {}, which nothing here provides: a call of it \
-                     traps",
-                    entry.id, import.name
-                );
-                let warning = Diagnostic::warning("unknown-import", message);
-                warnings.push(
-                    warning.at(entry.place_of("path")).help(
-                        "`wippy inspect FILE.wasm` shows all of its imports and what they need",
-                    ),
-                );
-            }
-        }
-        warnings
+        let Parts { project, volumes, variables, .. } = &*self.parts;
+        warnings::of(project, volumes, variables)
     }
 }
 
@@ -261,12 +227,16 @@ impl Parts {
 
     fn wasm_spec(&self, entry: &Entry, run: &WasmRun) -> Result<WasmSpec> {
         let source = match (entry.binary(), entry.source_text()) {
+            (Some(binary), _) if self.options.text.is_some() => BinarySource::Bytes {
+                name: binary.path.trim_start_matches('/').to_owned(),
+                bytes: self.options.text.clone().unwrap_or_default(),
+            },
             (Some(binary), _) => BinarySource::File {
                 volume: self.volumes.get(&binary.fs).map_err(|error| error.context(&entry.id))?,
                 path: binary.path.clone(),
             },
             (None, Some(text)) => BinarySource::Bytes {
-                name: text.file.to_string(),
+                name: format!("the text in {}", text.file),
                 bytes: assembled(&entry.id, text)?.into(),
             },
             (None, None) => {
@@ -309,6 +279,11 @@ impl Parts {
     fn lua_unit(&self, entry: &Entry) -> Result<Arc<LuaUnit>> {
         let code =
             entry.lua().ok_or_else(|| Error::internal(format!("{} is no Lua entry", entry.id)))?;
+        known_modules(&entry.id, &code.modules)?;
+        let imports = self.lua_imports(code);
+        for import in &imports {
+            known_modules(&import.id, &import.modules)?;
+        }
         let (method, limits) = match &entry.data {
             Data::ProcessLua(process) => {
                 (Some(process.method.clone()), process.limits.resolve(&process.options.mailbox))
@@ -324,7 +299,7 @@ impl Parts {
             source: text_in_place(&code.source),
             method,
             modules: code.modules.clone(),
-            imports: self.lua_imports(code),
+            imports,
             limits,
             terminal: Some(self.terminal.clone()),
         })
@@ -333,7 +308,7 @@ impl Parts {
     /// The libraries of an entry, and those that they import in their turn. An alias means
     /// what the nearest one to the entry says.
     fn lua_imports(&self, code: &LuaCode) -> Vec<LuaImport> {
-        let mut found: IndexMap<&str, &SourceText> = IndexMap::new();
+        let mut found: IndexMap<&str, (&EntryId, &LuaCode)> = IndexMap::new();
         let mut open = vec![code];
         while let Some(code) = open.pop() {
             for (alias, id) in &code.imports {
@@ -341,15 +316,17 @@ impl Parts {
                 if let Some(library) = library
                     && !found.contains_key(alias.as_str())
                 {
-                    found.insert(alias, &library.source);
+                    found.insert(alias, (id, library));
                     open.insert(0, library);
                 }
             }
         }
-        let import = |(alias, source): (&str, &SourceText)| LuaImport {
+        let import = |(alias, (id, code)): (&str, (&EntryId, &LuaCode))| LuaImport {
             alias: alias.to_owned(),
-            file: source.file.to_string(),
-            source: text_in_place(source),
+            id: id.clone(),
+            file: code.source.file.to_string(),
+            source: text_in_place(&code.source),
+            modules: code.modules.clone(),
         };
         found.into_iter().map(import).collect()
     }
@@ -378,6 +355,22 @@ fn assembled(id: &EntryId, source: &SourceText) -> Result<Vec<u8>> {
     })
 }
 
+/// Refuses names in `modules` that no module has.
+fn known_modules(id: &EntryId, listed: &[String]) -> Result<()> {
+    let known = wippy_lua::module_names();
+    let Some(name) = listed.iter().find(|name| !known.contains(&name.as_str())) else {
+        return Ok(());
+    };
+    let near = suggest::nearest(name, known.iter().copied());
+    let near = near.map(|near| format!("did you mean `{near}`?\n")).unwrap_or_default();
+    let known = known.join(", ");
+    // The code may be a library of the entry that is loaded.
+    let place = [("entry", id.as_str()), ("field", "modules")];
+    let place = Value::map(place.map(|(name, value)| (name, Value::from(value))));
+    let message = format!("entry {id}: there is no module {name:?}\n{near}modules are: {known}");
+    Err(Error::invalid(message).with_details(place))
+}
+
 /// The text of a program; one that is written in a project file has that file's lines.
 fn text_in_place(source: &SourceText) -> String {
     let lines_before = match source.path {
@@ -385,27 +378,6 @@ fn text_in_place(source: &SourceText) -> String {
         None => source.line.saturating_sub(1) as usize,
     };
     format!("{}{}", "\n".repeat(lines_before), source.text)
-}
-
-/// What does not load, with the place of its entry. An entry that was made of options has
-/// no place that anybody wrote.
-pub(crate) fn not_loaded(entry: &Entry, error: &Error) -> Diagnostic {
-    let diagnostic = Diagnostic::error("load", error.message());
-    if entry.file().is_none() {
-        return diagnostic;
-    }
-    // Whoever finds the mistake knows the field.
-    let field = match error.details() {
-        Value::Map(details) => details.get("field").and_then(Value::as_str),
-        _ => None,
-    };
-    let field = field.unwrap_or_else(|| match entry.kind() {
-        EntryKind::FsDirectory => "directory",
-        EntryKind::EnvStorageFile => "file_path",
-        EntryKind::ProcessWasm | EntryKind::FunctionWasm => "path",
-        _ => "source",
-    });
-    diagnostic.at(entry.place_of(field))
 }
 
 fn process_host(id: &EntryId, settings: &HostSettings) -> HostSpec {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use wippy_host::Volume;
-use wippy_model::{EntryId, Error, Kind, Result};
+use wippy_model::{EntryId, Error, Kind, Result, Value};
 use wippy_registry::{Data, Registry};
 
 /// The filesystems of a project.
@@ -55,7 +55,12 @@ impl Volumes {
             .get_or_init(|| {
                 Volume::open(&slot.directory, slot.auto_init, Some(slot.mode))
                     .map(Arc::new)
-                    .map_err(|error| Error::new(Kind::NotFound, format!("{id}: {error}")))
+                    .map_err(|error| {
+                        let place = [("entry", id.as_str()), ("field", "directory")];
+                        let place = place.map(|(name, value)| (name, Value::from(value)));
+                        Error::new(Kind::NotFound, format!("{id}: {error}"))
+                            .with_details(Value::map(place))
+                    })
             })
             .clone()
     }

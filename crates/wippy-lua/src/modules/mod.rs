@@ -13,7 +13,7 @@ pub(crate) mod security;
 mod spawner;
 mod time;
 
-use crate::program::Program;
+use crate::program::{Program, Requirer};
 use crate::state::State;
 
 /// Modules that an entry may require without listing them.
@@ -25,25 +25,32 @@ const LISTED: [&str; 4] = ["ctx", "funcs", "json", "security"];
 /// Lua's own libraries, which `require` gives as well.
 const STANDARD: [&str; 6] = ["string", "table", "math", "utf8", "coroutine", "os"];
 
-/// Whether the program may require a module; else says why not and what to do.
-pub(crate) fn check(program: &Program, name: &str) -> Result<(), String> {
-    let id = &program.id;
+/// What `modules` of an entry may list, in the order of the alphabet.
+pub fn module_names() -> Vec<&'static str> {
+    let mut names: Vec<_> = FREE.into_iter().chain(LISTED).chain(STANDARD).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Whether whoever asks may require a module; else says why not and what to do.
+pub(crate) fn check(program: &Program, by: &Requirer<'_>, name: &str) -> Result<(), String> {
+    let Requirer { id, modules } = by;
     if FREE.contains(&name) || STANDARD.contains(&name) {
         return Ok(());
     }
     if !LISTED.contains(&name) {
-        let mut known: Vec<&str> = FREE.into_iter().chain(LISTED).chain(STANDARD).collect();
-        known.extend(program.imports.iter().map(|(alias, _)| alias.as_str()));
+        let mut known: Vec<&str> = module_names();
+        known.extend(program.imports.iter().map(|import| import.alias.as_str()));
         known.sort_unstable();
         return Err(format!(
             "{id}: there is no module \"{name}\" and no import of that name; known: {}",
             known.join(", ")
         ));
     }
-    if program.modules.iter().any(|listed| listed == name) {
+    if modules.iter().any(|listed| listed == name) {
         return Ok(());
     }
-    let mut listed = program.modules.clone();
+    let mut listed = modules.to_vec();
     listed.push(name.to_owned());
     Err(format!(
         "{id} may not require \"{name}\": its entry does not list it; add `modules: [{}]`",

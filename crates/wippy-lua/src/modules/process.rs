@@ -188,7 +188,14 @@ fn values(state: State<'_>, what: &str) -> Result<Vec<Value>> {
 /// The request of `spawn(entry, host, ...)`.
 fn spawn_request(state: State<'_>, context: Context) -> Result<SpawnRequest> {
     let unit = entry_id(state, 1, "the ID of an entry")?;
-    let host = entry_id(state, 2, "the ID of a process host")?;
+    let default = || kernel(state).ok()?.default_host(&unit);
+    let host = match state.is_absent(2) {
+        true => default().ok_or_else(|| {
+            let hint = format!("no host is given; name one, or set meta.default_host of {unit}");
+            Error::invalid(format!("argument 2: {hint}"))
+        })?,
+        false => entry_id(state, 2, "the ID of a process host")?,
+    };
     let args = values(state, "argument")?;
     let mut request = SpawnRequest::new(unit, host, args);
     request.context = context;

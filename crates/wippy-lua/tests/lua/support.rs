@@ -87,7 +87,13 @@ pub(crate) fn spec(name: &str, source: &str) -> LuaSpec {
 }
 
 pub(crate) fn import(alias: &str, source: &str) -> LuaImport {
-    LuaImport { alias: alias.into(), file: format!("{alias}.lua"), source: source.into() }
+    LuaImport {
+        alias: alias.into(),
+        id: id(&format!("myns:{alias}")),
+        file: format!("{alias}.lua"),
+        source: source.into(),
+        modules: Vec::new(),
+    }
 }
 
 /// Runs a test body on a runtime of its own with virtual time.

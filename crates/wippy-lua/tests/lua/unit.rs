@@ -1,7 +1,7 @@
 //! Loading entries, finding the method, `require`, results.
 
 use wippy_kernel::Unit;
-use wippy_lua::{LuaSpec, LuaUnit};
+use wippy_lua::{LuaImport, LuaSpec, LuaUnit};
 use wippy_model::{Exit, Kind, Value};
 
 use crate::support::{Node, check, id, import, list, spec, stack, text, virtual_time};
@@ -32,13 +32,20 @@ fn the_method_is_found() {
 #[test]
 fn a_missing_method_is_named() {
     for (source, part) in [
-        ("return { run = print }", "returns a table whose `main` is nil"),
-        ("return { main = 1 }", "returns a table whose `main` is number"),
+        (
+            "return { run = print, x = 1, mian = print }",
+            "returns a table whose functions are: mian, run, and there is no global function of that \
+             name\ndid you mean `mian`?",
+        ),
+        ("return { run = print }", "\nend the source with `return { main = main }`, or correct"),
+        ("return {}", "returns a table without functions"),
+        ("return { main = 1 }", "returns a table whose `main` is a number"),
         ("", "returns nothing"),
         ("return 1", "returns a number"),
     ] {
-        let Exit::Failed(error) = run(with_method(source, "main")) else { panic!() };
+        let Exit::Config(error) = run(with_method(source, "main")) else { panic!() };
         assert_eq!(error.kind(), Kind::NotFound);
+        assert!(error.stack().is_none(), "{source}");
         let message = error.message();
         assert!(message.starts_with("myns:script has no method `main`"), "{message}");
         assert!(message.contains(part), "{message}");
@@ -57,7 +64,7 @@ fn a_syntax_error_names_entry_file_and_line() {
     let error = LuaUnit::load(broken).unwrap_err();
     assert_eq!(
         error.message(),
-        "import `lib`: myns:script does not compile: lib.lua:1: syntax error near 'x'"
+        "import `lib`: myns:lib does not compile: lib.lua:1: syntax error near 'x'"
     );
     let deep = "(".repeat(100_000);
     assert!(LuaUnit::load(spec("myns:script", &format!("return {deep}"))).is_err());
@@ -88,6 +95,60 @@ fn require() {
         Value::Int(8),
         text("[1,{\"a\":2}]"),
         text("loop.lua:1: the library \"loop\" requires itself, or failed when it ran"),
+    ]);
+    assert_eq!(run(spec), Exit::Normal(expected));
+}
+
+/// Each may require what its own entry lists, in whatever order they do it.
+#[test]
+fn a_library_requires_what_it_lists() {
+    let lists =
+        |import: LuaImport, module: &str| LuaImport { modules: vec![module.into()], ..import };
+    let spec = LuaSpec {
+        modules: vec!["ctx".into()],
+        imports: vec![
+            lists(
+                import(
+                    "coder",
+                    "#!lua
+                     made = 'a global of all'
+                     local json = require('json')
+                     return {
+                         args = select('#', ...),
+                         encode = json.encode,
+                         later = function() return require('json') end,
+                         ctx = function() return require('ctx') end,
+                         inner = function() return require('reader') end,
+                     }",
+                ),
+                "json",
+            ),
+            lists(import("reader", "return require('funcs')"), "funcs"),
+        ],
+        ..spec(
+            "myns:script",
+            "local coder = require('coder')
+             require('ctx')
+             local _, by_library = pcall(coder.ctx)
+             local _, by_entry = pcall(require, 'json')
+             assert(coder.later() == coder.later() and coder.inner() == require('reader'))
+             return {
+                 made, coder.args, (coder.encode({1})), tostring(by_library), tostring(by_entry)
+             }",
+        )
+    };
+    let expected = list([
+        text("a global of all"),
+        Value::Int(0),
+        text("[1]"),
+        text(
+            "coder.lua:8: myns:coder may not require \"ctx\": its entry does not list it; add \
+             `modules: [json, ctx]`",
+        ),
+        text(
+            "myns:script may not require \"json\": its entry does not list it; add `modules: \
+             [ctx, json]`",
+        ),
     ]);
     assert_eq!(run(spec), Exit::Normal(expected));
 }

@@ -86,6 +86,7 @@ record! {
 fn decides_for_somebody(fields: &mut Fields<'_>, cx: &mut Decoder<'_>) -> Option<()> {
     let written = |name| fields.peek(name).filter(|node| node.content != Content::Null);
     if written("actor").is_none()
+        && !fields.has_slip_of("actor")
         && let Some(named) = written("policies").or_else(|| written("groups"))
     {
         let message = format!("`{}` decides nothing without an actor", cx.path());

@@ -14,7 +14,8 @@ record! {
     pub struct LuaCode {
         /// The code, or `file://` and a file relative to this one.
         source: SourceText as SourceShape => required,
-        /// The modules that `require` finds; `process` and `time` need no listing.
+        /// The modules that `require` finds in this code, not in its libraries, which list their
+        /// own; `process` and `time` need no listing.
         modules: Vec<String> as Vec<Name> => or(Vec::new()),
         /// Libraries, under the names that `require` takes.
         imports: IndexMap<String, EntryId> as IndexMap<String, IdOf<Library>> => or(IndexMap::new()),

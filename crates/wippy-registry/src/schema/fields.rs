@@ -50,6 +50,12 @@ impl<'n> Fields<'n> {
         self.fields.iter().find(|field| field.key.text == name).map(|field| field.node)
     }
 
+    /// Whether a field that nobody took is a slip of the pen for this one.
+    pub(crate) fn has_slip_of(&self, name: &str) -> bool {
+        let mut unknown = self.fields.iter().filter(|field| !field.taken);
+        unknown.any(|field| suggest::nearest(&field.key.text, [name]).is_some())
+    }
+
     /// Takes a field under its name or an older one. Nothing written is not given.
     pub(crate) fn take(
         &mut self,
@@ -185,12 +191,31 @@ impl<'n> Fields<'n> {
                     let message = format!("unknown {what} `{path}`");
                     cx.diagnostic(make, "unknown-field", key.span, message).help(help)
                 };
-                // A typing error in settings must not stop what ran yesterday.
-                let make =
-                    if cx.scope.id.is_some() { Diagnostic::error } else { Diagnostic::warning };
+                // A typing error in settings must not stop what ran yesterday, but for one
+                // that would leave permissions open.
+                let make = match cx.scope.id.is_some() || is_of_security(cx, &path) {
+                    true => Diagnostic::error,
+                    false => Diagnostic::warning,
+                };
                 let diagnostic = unknown(make, cx);
                 cx.found.push(diagnostic);
             }
+        }
+    }
+}
+
+/// The section of the settings that decides on permissions, and its field.
+const SECURITY: [&str; 2] = ["security", "strict_mode"];
+
+/// Whether a path that is not known lies in the section of permissions, or was meant to.
+fn is_of_security(cx: &Decoder<'_>, path: &str) -> bool {
+    if cx.scope.label != "settings" {
+        return false;
+    }
+    match path.split_once('.') {
+        Some((section, _)) => section == "security",
+        None => {
+            suggest::nearest(path, SECURITY).is_some() || path.to_lowercase().starts_with("secur")
         }
     }
 }

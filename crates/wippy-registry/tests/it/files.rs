@@ -128,6 +128,27 @@ fn sources_in_files() {
     }
 }
 
+#[test]
+fn a_folder_of_projects_is_none() {
+    let (a, b) = (index("app", "x"), index("app", "x"));
+    let files = [("hello/src/_index.yaml", a.as_str()), ("files/deep/src/_index.yaml", &b)];
+    assert_eq!(
+        load(&folder(&files)).unwrap_err(),
+        "error: this folder is no project: there are projects in files/deep, hello\n  = help: use \
+         -C DIR, such as `wippy -C files/deep check`\n\n1 error\n"
+    );
+    let locked = [files[0], ("other/wippy.lock", ""), ("other/code/a.yaml", &b)];
+    assert!(load(&folder(&locked)).unwrap_err().contains("projects in hello, other"));
+    // One alone, an index of its own, or a lock: then it is meant.
+    assert_eq!(ids(&load(&folder(&files[..1])).unwrap()), ["app:x"]);
+    let own = index("own", "y");
+    for name in ["_index.yaml", "wippy.lock"] {
+        let text = if name == "wippy.lock" { "" } else { &own };
+        let whole = load(&folder(&[files[0], files[1], (name, text)])).unwrap_err();
+        assert!(whole.contains("entry app:x is declared twice"), "{whole}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_circle_of_symlinks_ends() {

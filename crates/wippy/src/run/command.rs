@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wippy_kernel::{ExitWatch, SpawnRequest, Unit};
+use wippy_kernel::{ExitWatch, HostSpec, SpawnRequest, Unit};
 use wippy_model::{EntryId, Error, Exit, Pid, Value};
 use wippy_registry::{Data, Entry, EntryKind, Project, Registry};
 
@@ -12,7 +12,8 @@ use super::block_on;
 use crate::cli::RunArgs;
 use crate::failure::{Failure, Outcome, status};
 use crate::log::{Log, Mode};
-use crate::node::{Node, NodeOptions, not_loaded};
+use crate::node::{Node, NodeOptions};
+use crate::not_loaded::not_loaded;
 use crate::signals::Signals;
 use crate::{output, policies, progress, project, suggest};
 
@@ -104,7 +105,8 @@ pub(super) fn execute(
             }
             unit = node.kernel.unit(&entry.id) => unit,
         };
-        let unit = unit.map_err(|error| Failure::from(not_loaded(entry, &error)))?;
+        let unit =
+            unit.map_err(|error| Failure::from(not_loaded(node.registry(), entry, &error)))?;
         let arguments =
             unit.parse_args(words).map_err(|error| Failure::of(&error, status::USAGE))?;
         let mut request = SpawnRequest::new(entry.id.clone(), host, arguments);
@@ -112,7 +114,7 @@ pub(super) fn execute(
         request.context =
             policies::context(&node.kernel, security).map_err(|error| Failure::of_start(&error))?;
         let spawned = node.kernel.spawn_watched(request).await;
-        let (pid, exit) = spawned.map_err(|error| refused(entry, &error))?;
+        let (pid, exit) = spawned.map_err(|error| refused(node.registry(), entry, &error))?;
         let outcome = end(&node, &*unit, entry, &pid, exit, &mut signals, args.json).await;
         if node.kernel.process_count() > 0 {
             node.kernel.shutdown(LEFT_BEHIND_GRACE).await;
@@ -122,11 +124,16 @@ pub(super) fn execute(
 }
 
 /// A spawn that failed: at its place, where the entry is at fault.
-fn refused(entry: &Entry, error: &Error) -> Failure {
-    match error.details() {
-        Value::Map(details) if details.contains_key("field") => not_loaded(entry, error).into(),
-        _ => Failure::of_start(error),
+fn refused(registry: &Registry, entry: &Entry, error: &Error) -> Failure {
+    match names_field(error) {
+        true => not_loaded(registry, entry, error).into(),
+        false => Failure::of_start(error),
     }
+}
+
+/// Whether the error says which field of the entry is at fault.
+fn names_field(error: &Error) -> bool {
+    matches!(error.details(), Value::Map(details) if details.contains_key("field"))
 }
 
 /// Waits for the exit. The first signal asks the process to end, the second one ends it.
@@ -141,13 +148,15 @@ async fn end(
 ) -> Outcome {
     let stop = tokio::select! {
         biased;
-        exit = &mut exit => return report(unit, entry, &exit, json),
+        exit = &mut exit => return report(node, unit, entry, &exit, json),
         stop = signals.next() => stop,
     };
     // Both fail where the process has ended meanwhile, and then its exit is there.
     if unit.hears_events() {
-        output::complain("stopping; once more ends it at once\n");
-        let _ = node.kernel.cancel(pid, None, None, Some("interrupted"));
+        let within = HostSpec::terminal(pid.host().clone()).stop_timeout;
+        let seconds = within.as_secs();
+        output::complain(&format!("stopping, for up to {seconds}s; once more ends it at once\n"));
+        let _ = node.kernel.cancel(pid, None, Some(within), Some("interrupted"));
     } else {
         let _ = node.kernel.terminate(pid);
     }
@@ -158,30 +167,50 @@ async fn end(
     };
     match &*exit {
         Exit::Canceled(_) | Exit::Terminated => Err(Failure::silent(stop.status())),
-        _ => report(unit, entry, &exit, json),
+        // A process that obeyed and says no status of its own was ended by the signal.
+        Exit::Normal(value) if own_status(entry, value).is_none() => {
+            report(node, unit, entry, &exit, json)?;
+            Err(Failure::silent(stop.status()))
+        }
+        _ => report(node, unit, entry, &exit, json),
     }
 }
 
 /// Prints the result; the exit becomes the status.
-fn report(unit: &dyn Unit, entry: &Entry, exit: &Exit, json: bool) -> Outcome {
+fn report(node: &Node, unit: &dyn Unit, entry: &Entry, exit: &Exit, json: bool) -> Outcome {
+    if let Exit::Config(error) = exit
+        && names_field(error)
+    {
+        return Err(not_loaded(node.registry(), entry, error).into());
+    }
     let Exit::Normal(value) = exit else {
         return Err(Failure::of_exit(&entry.id, exit));
     };
-    // A Lua process says its status with an integer or a boolean: that is no output.
-    if entry.kind() == EntryKind::ProcessLua {
-        match value {
-            Value::Int(code) => return Ok(u8::try_from(*code).map_or(status::FAILED, i32::from)),
-            Value::Bool(true) => return Ok(status::OK),
-            Value::Bool(false) => return Ok(status::FAILED),
-            _ => {}
-        }
+    if let Some(status) = own_status(entry, value) {
+        return Ok(status);
     }
     if json {
-        output::print_line(&value.to_json().to_string())?;
+        let mut json = value.to_json();
+        // The fields of a WIT record have an order, and those of a Lua table none.
+        if entry.kind() == EntryKind::ProcessLua {
+            json.sort_all_objects();
+        }
+        output::print_line(&json.to_string())?;
     } else if let Some(text) = unit.render(value) {
         output::print_line(&text)?;
     }
     Ok(status::OK)
+}
+
+/// The status that a Lua process says with an integer or a boolean, which is no output then.
+fn own_status(entry: &Entry, value: &Value) -> Option<i32> {
+    match value {
+        _ if entry.kind() != EntryKind::ProcessLua => None,
+        Value::Int(code) => Some(u8::try_from(*code).map_or(status::FAILED, i32::from)),
+        Value::Bool(true) => Some(status::OK),
+        Value::Bool(false) => Some(status::FAILED),
+        _ => None,
+    }
 }
 
 /// The terminal host to run on: the one there is, or the one that is named.

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use wippy_model::{EntryId, Error};
 use wippy_registry::{Grants, Hash, LoadOptions, Project};
@@ -38,7 +39,15 @@ const LIMITS: [(&str, &str); 9] = [
 /// Runs the file, or prints the project file that the options amount to.
 pub(super) fn run(args: &RunArgs, path: &str, words: &[String]) -> Outcome {
     let file = File::find(Path::new(path))?;
+    let text = file.is_text().then(|| file.assembled(path)).transpose()?;
     if args.file.entry {
+        if text.is_some() {
+            return Err(Failure::usage_with_help(
+                "no-binary",
+                format!("--entry: {path} is text, and an entry names a binary"),
+                "make a binary of it with `wat2wasm` or `wasm-tools parse`, or use a function.wat",
+            ));
+        }
         let text = file.pinned_entries(&args.file)?;
         output::print(&text)?;
         return Ok(status::OK);
@@ -47,14 +56,14 @@ pub(super) fn run(args: &RunArgs, path: &str, words: &[String]) -> Outcome {
     // What nobody wrote down is not pinned: the hash, and the method without --method.
     let options = LoadOptions { unfilled_hashes: true, ..project::options(&args.project) };
     let method = args.file.method.as_deref().unwrap_or("run");
-    let text = file.entries(&args.file, "sha256:...", method)?;
-    let project = Project::from_text(TEXT_NAME, &text, Path::new("."), &options)?;
+    let entries = file.entries(&args.file, "sha256:...", method)?;
+    let project = Project::from_text(TEXT_NAME, &entries, Path::new("."), &options)?;
     log.settle(&project.settings().logger, false);
     let entry = EntryId::new(NAMESPACE, &file.name)
         .ok()
         .and_then(|id| project.registry().get(&id).cloned())
         .ok_or_else(|| Failure::usage("no-entry", format!("cannot make an entry of {path}")))?;
-    let options = NodeOptions { any_method: args.file.method.is_none() };
+    let options = NodeOptions { any_method: args.file.method.is_none(), text };
     command::execute(args, project, &log, options, &entry, words)
 }
 
@@ -81,6 +90,27 @@ impl File {
         let plain =
             |char: char| if char.is_alphanumeric() || "-_.".contains(char) { char } else { '-' };
         Ok(Self { name: stem.chars().map(plain).collect(), folder, file })
+    }
+
+    /// Whether it is WebAssembly text.
+    fn is_text(&self) -> bool {
+        self.file.ends_with(".wat")
+    }
+
+    /// The binary that the text amounts to.
+    fn assembled(&self, path: &str) -> Result<Arc<[u8]>, Failure> {
+        let whole = self.folder.join(&self.file);
+        let text = std::fs::read_to_string(&whole)
+            .map_err(|error| Failure::file("read", Path::new(path), &error))?;
+        wat::parse_str(text).map(Arc::from).map_err(|mut error| {
+            error.set_path(Path::new(path));
+            let shown = error.to_string();
+            // The first line says what is wrong, and one of the others where.
+            let what = shown.lines().next().unwrap_or_default();
+            let place = shown.lines().find_map(|line| line.trim_start().strip_prefix("--> "));
+            let place = place.unwrap_or(path);
+            Failure::usage("syntax", format!("{path} does not compile: {place}: {what}"))
+        })
     }
 
     /// The project file with hash and method as they are.

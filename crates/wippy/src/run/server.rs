@@ -34,7 +34,7 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
             "running; Ctrl-C stops"
         );
         signals.next().await;
-        tracing::info!("stopping; once more ends at once");
+        tracing::info!("stopping, for up to {}s; once more ends at once", grace.as_secs());
         tokio::select! {
             biased;
             stop = signals.next() => return Err(Failure::silent(stop.status())),

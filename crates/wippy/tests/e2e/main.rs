@@ -16,6 +16,7 @@ mod hosts;
 mod http_worker;
 mod logs;
 mod lua;
+mod mistakes;
 mod output;
 mod projects;
 mod results;

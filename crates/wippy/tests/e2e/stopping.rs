@@ -125,6 +125,25 @@ fn a_lua_command_hears_of_ctrl_c() {
     assert_eq!((outcome.status, outcome.stdout.as_str()), (Some(5), "ready\ntrue\n"), "{outcome}");
 }
 
+/// It obeyed, and says no status of its own: the signal has ended it.
+#[test]
+fn a_lua_command_that_obeys_ends_with_the_status_of_the_signal() {
+    let dir = with_lua(
+        "print('ready')
+        process.events():receive()
+        return 'tidied up'",
+    );
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let running = dir.wippy(["run", "main"]).start();
+        running.stdout_has("ready");
+        running.signal(signal);
+        let outcome = running.wait();
+        assert_eq!(outcome.status, Some(status), "{outcome}");
+        assert_eq!(outcome.stdout, "ready\ntidied up\n", "{outcome}");
+        assert_eq!(outcome.stderr, "stopping, for up to 10s; once more ends it at once\n");
+    }
+}
+
 #[test]
 fn a_second_ctrl_c_ends_at_once() {
     let dir = with_lua(
