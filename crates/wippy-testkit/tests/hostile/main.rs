@@ -1,7 +1,13 @@
 //! Guests that loop, hoard and flood, each beside a well-behaved neighbour on the same worker:
 //! how each ends, that the neighbour finishes its work, and that memory and files come back.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test that tells how each guest fared"
+)]
 
 mod node;
 mod server;
