@@ -16,10 +16,11 @@ mod table;
 use std::time::Duration;
 
 use wippy_host::Resolver;
+use wippy_kernel::Profile;
 use wippy_model::{Exit, Limit};
 
 use crate::node::{Footprint, Node};
-use crate::table::{CASES, Case, End};
+use crate::table::{CASES, Case, Code, End};
 
 /// What those that hoard may leave behind when they come again: what was freed is used anew.
 const LEFT_BYTES_MAX: u64 = 24 << 20;
@@ -29,7 +30,7 @@ const PEAK_BYTES_MAX: u64 = 160 << 20;
 
 #[test]
 fn nobody_but_themselves() {
-    let mut node = Node::new();
+    let mut node = Node::new(Profile::Spawn);
     let mut failures = Vec::new();
     // Engines, pools and threads are made by the first guests and stay.
     for case in [&CASES[0], &CASES[CASES.len() - 1]] {
@@ -37,39 +38,8 @@ fn nobody_but_themselves() {
     }
     let before = Footprint::now();
     let only = std::env::var("HOSTILE").ok();
-    for case in CASES.iter().filter(|case| only.as_ref().is_none_or(|name| case.name == name)) {
-        let start = Footprint::now();
-        let meeting = node.meet(case);
-        let grown = Footprint::now().resident_bytes.saturating_sub(start.resident_bytes);
-        let mut wrong = Vec::new();
-        if let Err(error) = &meeting.neighbour {
-            wrong.push(format!("the neighbour did not finish: {error}"));
-        }
-        match &meeting.exit {
-            None => wrong.push("it did not end".to_owned()),
-            Some(exit) if !fits(case, exit) => wrong.push(format!("it ended so: {exit}")),
-            Some(_) => {}
-        }
-        if meeting.peak_bytes > start.resident_bytes + PEAK_BYTES_MAX {
-            wrong.push(format!("the host grew to {} MiB", meeting.peak_bytes >> 20));
-        }
-        if node.kernel.process_count() != 0 {
-            wrong.push("a process is left".to_owned());
-        }
-        println!(
-            "{:<18} {:>5} ms  peak {:>4} MiB  left {:>3} MiB  {}",
-            case.name,
-            meeting.took.as_millis(),
-            meeting.peak_bytes.saturating_sub(start.resident_bytes) >> 20,
-            grown >> 20,
-            meeting.exit.as_ref().map_or("alive".to_owned(), ToString::to_string)
-        );
-        if meeting.exit.is_none() || meeting.neighbour.is_err() {
-            // Its worker may be jammed.
-            node = Node::new();
-        }
-        failures.extend(wrong.into_iter().map(|what| format!("{}: {what}", case.name)));
-    }
+    let wanted = |case: &&Case| only.as_ref().is_none_or(|name| case.name == name);
+    failures.extend(meet_all(&mut node, Profile::Spawn, CASES.iter().filter(wanted)));
     // Pools and the allocator keep what they have once used; only what comes again tells.
     let before_again = Footprint::now();
     let hoarders = CASES.iter().filter(|case| !matches!(case.end, End::OutOfTime));
@@ -90,7 +60,58 @@ fn nobody_but_themselves() {
             Footprint::files()
         ));
     }
+    // The same where memory is kept otherwise, with those whose end is the memory's doing.
+    let mut dense = Node::new(Profile::Density);
+    let of_memory = |case: &&Case| {
+        !matches!(case.code, Code::Lua(_)) && matches!(case.end, End::Limit(_) | End::Trap(_))
+    };
+    let cases = CASES.iter().filter(of_memory).chain(&CASES[..1]).filter(wanted);
+    failures.extend(meet_all(&mut dense, Profile::Density, cases));
     assert!(failures.is_empty(), "\n{}\n", failures.join("\n"));
+}
+
+/// Lets each guest meet its neighbour; what went wrong.
+fn meet_all<'a>(
+    node: &mut Node,
+    profile: Profile,
+    cases: impl Iterator<Item = &'a Case>,
+) -> Vec<String> {
+    let mut failures = Vec::new();
+    for case in cases {
+        let start = Footprint::now();
+        let meeting = node.meet(case);
+        let grown = Footprint::now().resident_bytes.saturating_sub(start.resident_bytes);
+        let mut wrong = Vec::new();
+        if let Err(error) = &meeting.neighbour {
+            wrong.push(format!("the neighbour did not finish: {error}"));
+        }
+        match &meeting.exit {
+            None => wrong.push("it did not end".to_owned()),
+            Some(exit) if !fits(case, exit) => wrong.push(format!("it ended so: {exit}")),
+            Some(_) => {}
+        }
+        if meeting.peak_bytes > start.resident_bytes + PEAK_BYTES_MAX {
+            wrong.push(format!("the host grew to {} MiB", meeting.peak_bytes >> 20));
+        }
+        if node.kernel.process_count() != 0 {
+            wrong.push("a process is left".to_owned());
+        }
+        println!(
+            "{profile:?} {:<18} {:>5} ms  peak {:>4} MiB  left {:>3} MiB  {}",
+            case.name,
+            meeting.took.as_millis(),
+            meeting.peak_bytes.saturating_sub(start.resident_bytes) >> 20,
+            grown >> 20,
+            meeting.exit.as_ref().map_or("alive".to_owned(), ToString::to_string)
+        );
+        if meeting.exit.is_none() || meeting.neighbour.is_err() {
+            // Its worker may be jammed.
+            *node = Node::new(profile);
+        }
+        let name = case.name;
+        failures.extend(wrong.into_iter().map(|what| format!("{profile:?} {name}: {what}")));
+    }
+    failures
 }
 
 /// Whether a guest ended as the table says.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use wippy_host::{Terminal, Volume};
-use wippy_kernel::{HostSpec, Kernel, KernelOptions, Scheduler, SpawnRequest, Unit};
+use wippy_kernel::{HostSpec, Kernel, KernelOptions, Profile, Scheduler, SpawnRequest, Unit};
 use wippy_lua::{LuaSpec, LuaUnit};
 use wippy_model::{EntryId, Exit, Limits, MailboxLimits, Value};
 use wippy_testkit::guests;
@@ -71,14 +71,19 @@ fn id(text: &str) -> EntryId {
 }
 
 impl Node {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(profile: Profile) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let kernel = Kernel::new(KernelOptions::default());
-        let mut host = HostSpec::new(id("test:processes"));
+        let mut host = match profile {
+            Profile::Spawn => HostSpec::new(id("test:processes")),
+            Profile::Density => HostSpec::density(id("test:processes")),
+        };
         host.scheduler = Scheduler::Own { workers: 1 };
         kernel.add_host(host);
         let (terminal, _, _) = Terminal::memory("");
-        let wasm = Arc::new(WasmRuntime::new(WasmOptions::new(Arc::new(terminal))));
+        let mut options = WasmOptions::new(Arc::new(terminal));
+        options.cache_dir = Some(concat!(env!("CARGO_TARGET_TMPDIR"), "/compiled").into());
+        let wasm = Arc::new(WasmRuntime::new(options));
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("file"), "content").unwrap();
         let built = guests::workspace().join("guests/built");
@@ -186,14 +191,14 @@ impl Footprint {
         let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
         let pages: u64 =
             statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or_default();
-        let files = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
-        Self { resident_bytes: pages * 4096, open_files: files }
+        Self { resident_bytes: pages * 4096, open_files: Self::files().len() }
     }
 
-    /// What is open.
+    /// What is open, but for compiled code, which stays.
     pub(crate) fn files() -> Vec<std::path::PathBuf> {
         let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
-        open.filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect()
+        let open = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        open.filter(|path| path.extension().is_none_or(|kind| kind != "cwasm")).collect()
     }
 
     /// As soon as it is near what it was, or when patience ends.
