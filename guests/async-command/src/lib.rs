@@ -189,7 +189,8 @@ async fn hold(path: &str, count: usize, ms: u64) -> Outcome {
     }
     let mut outcomes = BTreeMap::new();
     for ((entries, result), read) in listings {
-        let read = read + entries.collect().await.len();
+        // One that has ended already may not be read again.
+        let read = if read > 0 { read + entries.collect().await.len() } else { 0 };
         let outcome = match result.await {
             Ok(()) => format!("{read} entries"),
             Err(error) => format!("{error:?} after {read} entries"),
