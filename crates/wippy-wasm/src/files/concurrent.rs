@@ -6,7 +6,7 @@
 //! are. wasmtime-wasi's listing has a thread and a handle of its own until it is dropped, read
 //! or not, and the threads are those of the whole host: so listings are made here.
 //!
-//! `shares_are_counted` in the tests below says of each method why it needs nothing here.
+//! The other methods make one call of the system each; the tests below name them all.
 
 use std::fs::File;
 use std::iter;
@@ -361,7 +361,7 @@ mod tests {
 
     /// A method that comes with a later version must be looked at for what it holds.
     #[test]
-    fn shares_are_counted() {
+    fn every_method_is_looked_at() {
         let classified: BTreeSet<_> = SHADOWED.into_iter().chain(ONE_CALL).collect();
         assert_eq!(methods(), classified);
         let mut linker = Linker::<Guest>::new(&Engine::default());
