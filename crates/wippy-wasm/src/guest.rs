@@ -12,7 +12,7 @@ use wippy_kernel::{ProcessContext, Role};
 use wippy_model::{Limits, Result};
 
 use crate::denials::Denials;
-use crate::files::{self, Files};
+use crate::files::{self, Budget, Files};
 use crate::http::Http;
 use crate::limiter::Limiter;
 use crate::sockets::{self, Sockets};
@@ -154,9 +154,9 @@ impl Guest {
         }
     }
 
-    /// How many bytes a further listing of a folder may have.
-    pub(crate) fn listing_room(&mut self) -> u64 {
-        self.files.listing_room(&self.table)
+    /// What a further listing of a folder is charged to.
+    pub(crate) fn listing_budget(&mut self) -> Arc<Budget> {
+        self.files.listing_budget(&self.table)
     }
 
     fn builder(&self) -> WasiCtxBuilder {

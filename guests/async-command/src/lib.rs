@@ -11,6 +11,11 @@
 //! - `sleep MS` waits
 //! - `list DIR`, `read PATH`, `write PATH TEXT`, `append PATH TEXT` and `remove PATH` work
 //!   on the first mount
+//! - `hold DIR COUNT MS` opens that many listings of a folder, writes a file `holding` if it
+//!   still can, waits, reads the first entry of each, then the rest, and prints how often it
+//!   came to what
+//! - `hold-files PATH COUNT` opens that many streams to read and to append to one file, and
+//!   prints how often it came to what
 //! - `connect PORT TEXT` sends the text to a local port and prints the answer, `listen`
 //!   prints its port and echoes to one client, `resolve NAME` prints addresses
 //! - `get AUTHORITY PATH` prints the status and the body of a response
@@ -20,6 +25,8 @@
 mod bindings {
     wit_bindgen::generate!({ path: "wit", generate_all });
 }
+
+use std::collections::BTreeMap;
 
 use bindings::exports::wasi::cli::run::Guest;
 use bindings::wasi::cli::{environment, exit, stderr, stdin, stdout};
@@ -105,6 +112,10 @@ async fn command() -> Outcome {
             print("awake").await
         }
         ["list", path] => list(path).await,
+        ["hold", path, count, ms] => {
+            hold(path, count.parse().map_err(text)?, ms.parse().map_err(text)?).await
+        }
+        ["hold-files", path, count] => hold_files(path, count.parse().map_err(text)?).await,
         ["read", path] => read(path).await,
         ["write", path, content] => write(path, content, false).await,
         ["append", path, content] => write(path, content, true).await,
@@ -149,16 +160,14 @@ fn mount() -> Outcome<Descriptor> {
     first.map(|(directory, _)| directory).ok_or_else(|| "nothing is mounted".to_owned())
 }
 
+async fn folder(path: &str) -> Outcome<Descriptor> {
+    let (at, open) = (PathFlags::empty(), OpenFlags::DIRECTORY);
+    let opened = mount()?.open_at(at, path.to_owned(), open, DescriptorFlags::READ).await;
+    opened.map_err(text)
+}
+
 async fn list(path: &str) -> Outcome {
-    let directory = mount()?
-        .open_at(
-            PathFlags::empty(),
-            path.to_owned(),
-            OpenFlags::DIRECTORY,
-            DescriptorFlags::READ,
-        )
-        .await
-        .map_err(text)?;
+    let directory = folder(path).await?;
     let (mut entries, result) = directory.read_directory();
     let mut names = Vec::new();
     while let Some(entry) = entries.next().await {
@@ -167,6 +176,68 @@ async fn list(path: &str) -> Outcome {
     result.await.map_err(text)?;
     names.sort();
     print(&names.join(" ")).await
+}
+
+async fn hold(path: &str, count: usize, ms: u64) -> Outcome {
+    let directory = folder(path).await?;
+    let mut listings: Vec<_> = (0..count).map(|_| (directory.read_directory(), 0)).collect();
+    drop(directory);
+    let _ = write("holding", "", false).await;
+    wait_for(ms * 1_000_000).await;
+    for ((entries, _), read) in &mut listings {
+        *read += entries.next().await.iter().count();
+    }
+    let mut outcomes = BTreeMap::new();
+    for ((entries, result), read) in listings {
+        // One that has ended already may not be read again.
+        let read = if read > 0 { read + entries.collect().await.len() } else { 0 };
+        let outcome = match result.await {
+            Ok(()) => format!("{read} entries"),
+            Err(error) => format!("{error:?} after {read} entries"),
+        };
+        *outcomes.entry(outcome).or_default() += 1;
+    }
+    // All of them are gone: there is a place again.
+    folder(path).await?;
+    print_all(&outcomes).await
+}
+
+async fn hold_files(path: &str, count: usize) -> Outcome {
+    let (at, open) = (PathFlags::empty(), OpenFlags::empty());
+    let flags = DescriptorFlags::READ | DescriptorFlags::WRITE;
+    let file = mount()?.open_at(at, path.to_owned(), open, flags).await.map_err(text)?;
+    let (mut readers, mut writers) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        readers.push(file.read_via_stream(0));
+        let (writer, reader) = wit_stream::new();
+        writers.push((writer, file.append_via_stream(reader)));
+    }
+    let mut outcomes = BTreeMap::new();
+    for (content, result) in readers {
+        let read = content.collect().await.len();
+        let outcome = match result.await {
+            Ok(()) => format!("{read} bytes read"),
+            Err(error) => format!("{error:?} after {read} bytes read"),
+        };
+        *outcomes.entry(outcome).or_default() += 1;
+    }
+    for (mut writer, written) in writers {
+        let left = writer.write_all(b"x".to_vec()).await.len();
+        drop(writer);
+        let outcome = match written.await {
+            Ok(()) => format!("{left} bytes left"),
+            Err(error) => format!("{error:?} with {left} bytes left"),
+        };
+        *outcomes.entry(outcome).or_default() += 1;
+    }
+    print_all(&outcomes).await
+}
+
+async fn print_all(outcomes: &BTreeMap<String, usize>) -> Outcome {
+    for (outcome, count) in outcomes {
+        print(&format!("{count} times {outcome}")).await?;
+    }
+    Ok(())
 }
 
 async fn read(path: &str) -> Outcome {

@@ -1,27 +1,25 @@
-//! The functions of `wasi:filesystem/types` that the host counts, for components; and three
-//! that it corrects: times of a mount itself, and what crosses filesystems.
+//! The functions of `wasi:filesystem/types` of WASI 0.2 that the host counts; and three that it
+//! corrects: times of a mount itself, and what crosses filesystems.
 
 use std::sync::Arc;
 
 use rustix::fs::{Dir, Mode, OFlags};
 use wasmtime::StoreContextMut;
-use wasmtime::component::{Accessor, Linker, Resource};
-use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystem, WasiFilesystemView};
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     DescriptorFlags, ErrorCode, Filesize, HostDescriptor, NewTimestamp, OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult, ReaddirIterator};
-use wasmtime_wasi::p3::bindings::filesystem::types as p3;
 
 use crate::files::LISTED_BYTES;
+use crate::files::budget::Charge;
 use crate::guest::Guest;
 
-/// The instances as wasmtime-wasi names them; other versions are found through them.
+/// The instance as wasmtime-wasi names it; other versions are found through it.
 const TYPES: &str = "wasi:filesystem/types@0.2.12";
-const TYPES_0_3: &str = "wasi:filesystem/types@0.3.0";
 
-/// What a guest is told that has as many files open as it may. Neither version has a code
-/// for it; `insufficient-memory` would blame the guest's own.
+/// What a guest is told that has as many files open as it may. There is no code for it; `insufficient-memory` would blame the guest's own.
 const TOO_MANY: ErrorCode = ErrorCode::Quota;
 
 type Answer<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
@@ -52,18 +50,6 @@ pub(crate) fn shadow(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// The same for WASI 0.3, whose listings and streams hold one piece at a time.
-pub(crate) fn shadow_concurrent(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
-    linker.allow_shadowing(true);
-    linker
-        .instance(TYPES_0_3)?
-        .func_wrap_concurrent("[method]descriptor.open-at", |accessor, params| {
-            Box::pin(open_at_concurrent(accessor, params))
-        })?;
-    linker.allow_shadowing(false);
-    Ok(())
-}
-
 async fn open_at(
     mut store: StoreContextMut<'_, Guest>,
     (dir, at, path, open, flags): (
@@ -85,32 +71,6 @@ async fn open_at(
     answer(opened)
 }
 
-async fn open_at_concurrent(
-    accessor: &Accessor<Guest>,
-    (dir, at, path, open, flags): (
-        Resource<Descriptor>,
-        p3::PathFlags,
-        String,
-        p3::OpenFlags,
-        p3::DescriptorFlags,
-    ),
-) -> wasmtime::Result<(Result<Resource<Descriptor>, p3::ErrorCode>,)> {
-    let Some(place) = accessor.with(|mut store| store.data_mut().files.reserve()) else {
-        return Ok((Err(p3::ErrorCode::Quota),));
-    };
-    let files = accessor.with_getter::<WasiFilesystem>(Guest::filesystem);
-    let opened = p3::HostDescriptorWithStore::open_at(&files, dir, at, path, open, flags).await;
-    match opened {
-        Ok(descriptor) => accessor.with(|mut store| {
-            let guest = store.data_mut();
-            let opened = guest.filesystem().table.get(&descriptor)?.clone();
-            guest.files.opened(&place, &opened);
-            Ok((Ok(descriptor),))
-        }),
-        Err(error) => Ok((Err(error.downcast()?),)),
-    }
-}
-
 /// wasmtime-wasi reads a folder whole. So its names are measured first; what is added in
 /// between is a guest's own doing and bounded by how fast it can.
 async fn read_directory(
@@ -118,20 +78,19 @@ async fn read_directory(
     (dir,): (Resource<Descriptor>,),
 ) -> Answer<Resource<ReaddirIterator>> {
     let guest = store.data_mut();
-    let view = guest.filesystem();
-    let mut bytes = 0;
-    if let Descriptor::Dir(dir) = view.table.get(&dir)? {
+    let budget = guest.listing_budget();
+    let mut charge = Charge::new(&budget);
+    if let Descriptor::Dir(dir) = guest.filesystem().table.get(&dir)? {
         let dir = dir.dir.clone();
-        let room = guest.listing_room();
+        let room = budget.room();
         let measured = tokio::task::spawn_blocking(move || measure(&dir, room)).await;
-        bytes = measured.unwrap_or(u64::MAX);
-        if bytes > room {
+        if !charge.add(measured.unwrap_or(u64::MAX)) {
             return Ok((Err(ErrorCode::InsufficientMemory),));
         }
     }
     let listing = guest.filesystem().read_directory(dir).await;
     if let Ok(listing) = &listing {
-        guest.files.listed(listing.rep(), bytes);
+        guest.files.listed(listing.rep(), charge);
     }
     answer(listing)
 }
@@ -261,7 +220,6 @@ mod tests {
     fn what_is_shadowed_is_there() {
         let mut linker = Linker::<Guest>::new(&Engine::default());
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
-        wasmtime_wasi::p3::add_to_linker(&mut linker).unwrap();
         let names = [
             "open-at",
             "read-directory",
@@ -272,14 +230,12 @@ mod tests {
             "rename-at",
             "link-at",
         ];
-        let names = names.map(|name| (TYPES, name)).into_iter().chain([(TYPES_0_3, "open-at")]);
-        for (instance, name) in names {
+        for name in names {
             let name = format!("[method]descriptor.{name}");
-            let mut instance = linker.instance(instance).unwrap();
+            let mut instance = linker.instance(TYPES).unwrap();
             let twice = instance.func_new(&name, |_, _, _, _| Ok(()));
             assert!(twice.is_err(), "{name} is not there");
         }
         shadow(&mut linker).unwrap();
-        shadow_concurrent(&mut linker).unwrap();
     }
 }

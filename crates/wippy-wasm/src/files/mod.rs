@@ -2,11 +2,16 @@
 //!
 //! wasmtime-wasi opens as many as the system allows; here `max_open_files` is the limit, of
 //! WASI 0.2, WASI 0.3 and preview1 alike. The functions that open or that hold much are
-//! shadowed: `components`, `preview1` and `listings`. `mounts` hands the entry's directories over.
+//! shadowed: `components` for WASI 0.2, `concurrent` for WASI 0.3, `preview1` and `listings`.
+//! `mounts` hands the entry's directories over.
 //!
-//! Not counted: the mounts themselves, and listings, which close their folder at once.
+//! Listings have a limit of bytes in common, the `budget`. Those of WASI 0.3 count as files too:
+//! they keep their folder until they are read. The others have closed it when they are made.
+//! Not counted: the mounts themselves.
 
+mod budget;
 mod components;
+mod concurrent;
 mod listings;
 mod mounts;
 mod preview1;
@@ -19,9 +24,13 @@ use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::p2::ReaddirIterator;
 use wippy_model::Limits;
 
-pub(crate) use components::{shadow, shadow_concurrent};
+pub(crate) use budget::Budget;
+pub(crate) use components::shadow;
+pub(crate) use concurrent::shadow as shadow_concurrent;
 pub(crate) use mounts::preopen;
 pub(crate) use preview1::shadow as shadow_preview1;
+
+use budget::Charge;
 
 /// References to one open file: its descriptor, a stream to read and one to write. Each
 /// stream may hold 64 KiB, so their number is limited with that of the files.
@@ -36,9 +45,10 @@ pub(crate) struct Files {
     /// One for each open file; dead once its descriptor and all of its streams are gone,
     /// which is when the system's handle is closed.
     held: Vec<Weak<dyn Any + Send + Sync>>,
-    listing_bytes_max: u64,
-    /// Bytes of each listing, by its handle. One that is gone is found when room is short.
-    listings: Vec<(u32, u64)>,
+    budget: Arc<Budget>,
+    /// What each listing of WASI 0.2 has of it, by its handle. One that is gone is found when
+    /// the next is made.
+    listings: Vec<(u32, Charge)>,
     /// Files that preview1 has opened since they were counted, and those counted.
     opened1: usize,
     listings1: listings::Listings,
@@ -52,7 +62,7 @@ impl Files {
         Self {
             max: limits.open_files_max as usize,
             held: Vec::new(),
-            listing_bytes_max: limits.host_buffer_bytes,
+            budget: Budget::new(limits.host_buffer_bytes),
             listings: Vec::new(),
             opened1: 0,
             listings1: listings::Listings::default(),
@@ -89,19 +99,18 @@ impl Files {
         references < self.max.saturating_mul(REFERENCES_EACH)
     }
 
-    /// How many bytes a further listing may have.
-    pub(crate) fn listing_room(&mut self, table: &ResourceTable) -> u64 {
+    /// What a further listing is charged to.
+    pub(crate) fn listing_budget(&mut self, table: &ResourceTable) -> Arc<Budget> {
         self.listings.retain(|(handle, _)| {
             table.get::<ReaddirIterator>(&Resource::new_borrow(*handle)).is_ok()
         });
-        let held = self.listings.iter().map(|(_, bytes)| bytes).sum();
-        self.listing_bytes_max.saturating_sub(held)
+        self.budget.clone()
     }
 
-    fn listed(&mut self, handle: u32, bytes: u64) {
+    fn listed(&mut self, handle: u32, charge: Charge) {
         // A handle is used again when its listing is gone.
         self.listings.retain(|(used, _)| *used != handle);
-        self.listings.push((handle, bytes));
+        self.listings.push((handle, charge));
     }
 
     /// Whether preview1 may open one more file. Its context has a table of its own, in which

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use wippy_host::Volume;
-use wippy_model::{Exit, Kind, Limit, Value};
+use wippy_model::{Exit, Kind, Limit, Limits, Value};
 use wippy_wasm::{BinarySource, EnvVar, Grants, Mount, WasmSpec};
 
 use crate::node::{Node, PROCESSES, TERMINAL, id, spec};
@@ -333,6 +333,82 @@ async fn files_are_read_and_written_through_streams() {
     assert_eq!(ran(entry.clone(), ["remove", "a.txt"]).await, went_well(""));
     assert_eq!(ran(entry, ["read", "a.txt"]).await, went_wrong("ErrorCode::NoEntry\n"));
     assert_eq!(ran(command(), ["list", "."]).await, went_wrong("nothing is mounted\n"));
+}
+
+/// The command with a writable folder that holds `a.txt` and so many files more.
+fn crowded(files: usize, limits: Limits) -> (TempDir, WasmSpec) {
+    let (folder, entry) = mounted(false);
+    for number in 0..files {
+        std::fs::write(folder.path().join(format!("f{number:03}")), "").unwrap();
+    }
+    (folder, WasmSpec { limits, ..entry })
+}
+
+#[tokio::test]
+async fn a_listing_has_every_entry() {
+    let (_folder, entry) = crowded(700, Limits::default());
+    let mut names: Vec<_> = (0..700).map(|number| format!("f{number:03}")).collect();
+    names.insert(0, "a.txt".to_owned());
+    assert_eq!(ran(entry.clone(), ["list", "."]).await, went_well(&(names.join(" ") + "\n")));
+    // With `holding`, in pieces that are larger than those of the host.
+    assert_eq!(ran(entry, ["hold", ".", "2", "0"]).await, went_well("2 times 702 entries\n"));
+}
+
+/// More of them than a host has threads for what blocks.
+#[tokio::test]
+async fn unread_listings_take_no_threads_from_others() {
+    let node = Node::new();
+    let limits = Limits { open_files_max: 1000, ..Limits::default() };
+    let (folder, holder) = crowded(1, limits);
+    let (others, mut neighbour) = mounted(false);
+    neighbour.id = id("test:neighbour");
+    node.add(holder);
+    let args = words(["hold", ".", "600", "600000"]);
+    let (holder, held) = node.spawn(PROCESSES, "async-command", args).await.unwrap();
+    let work = async {
+        while !folder.path().join("holding").exists() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let exit = node.run(neighbour, words(["append", "a.txt", "more"])).await.unwrap();
+        assert_eq!(exit, Exit::Normal(Value::Nil));
+    };
+    tokio::time::timeout(Duration::from_secs(60), work).await.unwrap();
+    assert_eq!(std::fs::read_to_string(others.path().join("a.txt")).unwrap(), "content\nmore");
+    node.kernel.terminate(&holder).unwrap();
+    assert_eq!(*held.await, Exit::Terminated);
+}
+
+#[tokio::test]
+async fn open_listings_count_as_files() {
+    // The folder is the fourth: its listings keep it open.
+    let limits = Limits { open_files_max: 4, ..Limits::default() };
+    let (_folder, entry) = crowded(1, limits);
+    let expected = "3 times 2 entries\n3 times ErrorCode::Quota after 0 entries\n";
+    assert_eq!(ran(entry, ["hold", ".", "6", "0"]).await, went_well(expected));
+}
+
+#[tokio::test]
+async fn listings_together_hold_what_the_host_may() {
+    // 400 entries of 100 bytes.
+    let limits = Limits { host_buffer_bytes: 64 << 10, ..Limits::default() };
+    let (_folder, mut entry) = crowded(400, limits);
+    let expected = "1 times 402 entries\n2 times ErrorCode::InsufficientMemory after 0 entries\n";
+    assert_eq!(ran(entry.clone(), ["hold", ".", "3", "0"]).await, went_well(expected));
+    entry.limits.host_buffer_bytes = 32 << 10;
+    let expected = went_wrong("ErrorCode::InsufficientMemory\n");
+    assert_eq!(ran(entry, ["list", "."]).await, expected);
+}
+
+#[tokio::test]
+async fn streams_of_files_are_counted() {
+    // Six references: the descriptor, three streams to read, two to append.
+    let limits = Limits { open_files_max: 2, ..Limits::default() };
+    let (_folder, entry) = crowded(0, limits);
+    let expected = "2 times 0 bytes left\n\
+        3 times 8 bytes read\n\
+        3 times ErrorCode::Quota after 0 bytes read\n\
+        4 times ErrorCode::Quota with 1 bytes left\n";
+    assert_eq!(ran(entry, ["hold-files", "a.txt", "6"]).await, went_well(expected));
 }
 
 #[tokio::test]
