@@ -17,7 +17,7 @@ use crate::cache::{Cache, Key, hex};
 use crate::encode::{self, Form};
 use crate::engine::{Class, EngineKind, Engines};
 use crate::spec::{BinarySource, WasmSpec};
-use crate::{Progress, ProgressSink};
+use crate::{Progress, ProgressSink, fibers};
 
 /// Code in one engine. Cheap to clone.
 #[derive(Clone)]
@@ -35,6 +35,8 @@ enum Artifact {
 /// One compiled binary; all entries with the same bytes and WIT share it.
 pub(crate) struct Binary {
     pub(crate) class: Class,
+    /// How many a process has in use at the most.
+    pub(crate) stacks: u32,
     /// For messages, and to read source lines from when somebody reads a backtrace.
     pub(crate) source: BinarySource,
     pub(crate) sha256: [u8; 32],
@@ -101,6 +103,7 @@ impl Binaries {
         let binary = |class, module, artifact| {
             Arc::new(Binary {
                 class,
+                stacks: stacks(class, bytes),
                 source: spec.source.clone(),
                 sha256,
                 wit: spec.wit.clone(),
@@ -173,6 +176,18 @@ impl Binary {
             self.deserialize(&self.artifact, engine).map_err(|error| self.unloadable(&error))?
         };
         Ok(self.loaded.lock().entry(kind).or_insert(code).clone())
+    }
+
+    /// The code in the engine of a pool; none if the pool's places are too small for it.
+    pub(crate) fn code_in_pool(&self, kind: EngineKind, engine: &Engine) -> Result<Option<Code>> {
+        if let Some(code) = self.loaded.lock().get(&kind) {
+            return Ok(Some(code.clone()));
+        }
+        match self.deserialize(&self.artifact, engine) {
+            Ok(code) => Ok(Some(self.loaded.lock().entry(kind).or_insert(code).clone())),
+            Err(error) if is_too_large_for_pool(&error) => Ok(None),
+            Err(error) => Err(self.unloadable(&error)),
+        }
     }
 
     fn code_for_slabs(&self, engine: &Engine, id: &EntryId) -> Result<Code> {
@@ -263,6 +278,21 @@ fn component_of(engine: &Engine, file: &File) -> wasmtime::Result<Component> {
     let mut bytes = vec![0; usize::try_from(file.metadata()?.len())?];
     std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, 0)?;
     unsafe { Component::deserialize(engine, bytes) }
+}
+
+/// Whether a pool's engine refused code because its places are smaller; that has no type, and
+/// tests pin its texts.
+fn is_too_large_for_pool(error: &wasmtime::Error) -> bool {
+    format!("{error:#}").contains("pooling allocator")
+}
+
+/// What a core module has, encoded or not, is one instance.
+fn stacks(class: Class, bytes: &[u8]) -> u32 {
+    match (class, encode::form(bytes)) {
+        (Class::Plain, _) => 1,
+        (Class::Concurrent, Ok(Form::Component)) => fibers::stacks(bytes),
+        (Class::Concurrent, _) => 2,
+    }
 }
 
 fn check_hash(

@@ -15,9 +15,10 @@ use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAlloc
 use wippy_kernel::{HostSpec, Profile};
 use wippy_model::{Error, Limits, Result};
 
+use crate::budget::Budget;
 use crate::guest::Guest;
 use crate::link;
-use crate::pools::{self, Place, Pools};
+use crate::pools::{self, Place, Pools, Size};
 use crate::slab::{self, Slab};
 use crate::ticker::Ticker;
 
@@ -34,11 +35,12 @@ const POOL_INSTANCE_BYTES: usize = 1 << 20;
 /// spawn pays for page faults and an munmap, which also hinder other threads.
 const KEEP_RESIDENT_BYTES: usize = 2 << 20;
 
-/// Address space for each memory, as the artifacts expect it.
-const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
+/// Address space for each memory, as the artifacts expect it, and the guards on either side.
+pub(crate) const MEMORY_RESERVATION_BYTES: u64 = 4 << 30;
+pub(crate) const MEMORY_GUARD_BYTES: u64 = 32 << 20;
 
 /// Host frames run on the guest's stack too: this much is theirs.
-const HOST_STACK_BYTES: usize = 512 << 10;
+pub(crate) const HOST_STACK_BYTES: usize = 512 << 10;
 
 /// What compiled code depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -108,12 +110,26 @@ pub(crate) struct GuestEngine {
 }
 
 /// The engines that have been needed so far, and the slabs that they share.
-#[derive(Default)]
 pub(crate) struct Engines {
     made: Mutex<HashMap<EngineKind, Arc<GuestEngine>>>,
     memories: Mutex<HashMap<usize, Arc<Slab>>>,
     stacks: Mutex<HashMap<usize, Arc<Slab>>>,
     pools: Pools,
+    /// What pools and slabs share.
+    budget: Arc<Budget>,
+}
+
+impl Default for Engines {
+    fn default() -> Self {
+        let budget = Arc::<Budget>::default();
+        Self {
+            made: Mutex::default(),
+            memories: Mutex::default(),
+            stacks: Mutex::default(),
+            pools: Pools::new(budget.clone()),
+            budget,
+        }
+    }
 }
 
 impl Engines {
@@ -123,13 +139,13 @@ impl Engines {
     /// # Errors
     ///
     /// `Unavailable` when the kernel would not allow another.
-    pub(crate) fn place(self: &Arc<Self>, kind: EngineKind, places: u32) -> Result<Place> {
-        self.pools.take(kind.class, kind.stack_bytes, places, |wanted| {
+    pub(crate) fn place(self: &Arc<Self>, kind: EngineKind, size: Size) -> Result<Place> {
+        self.pools.take(kind.class, kind.stack_bytes, size, |wanted| {
             let engines = self.clone();
             let thread = thread::Builder::new().name("pool".to_owned());
             let thread = thread.spawn(move || {
                 let made = engines.make(wanted).map(|engine| {
-                    engines.made.lock().insert(wanted, Arc::new(engine));
+                    engines.made.lock().entry(wanted).or_insert(Arc::new(engine));
                 });
                 if let Err(error) = &made {
                     tracing::warn!("no larger pool for WebAssembly processes: {error:#}");
@@ -147,8 +163,20 @@ impl Engines {
     /// # Errors
     ///
     /// As [`Engines::place`].
-    pub(crate) fn place_on_demand(&self, kind: EngineKind) -> Result<Place> {
-        self.pools.on_demand(EngineKind { allocation: Allocation::OnDemand, ..kind })
+    pub(crate) fn place_on_demand(&self, kind: EngineKind, size: Size) -> Result<Place> {
+        self.pools.on_demand(EngineKind { allocation: Allocation::OnDemand, ..kind }, size)
+    }
+
+    /// The engine of a pool; none, and the pool is forgotten, when it cannot be made.
+    pub(crate) fn get_pool(&self, kind: EngineKind) -> Option<Arc<GuestEngine>> {
+        match self.get(kind) {
+            Ok(engine) => Some(engine),
+            Err(error) => {
+                tracing::warn!("no pool for WebAssembly processes: {error}");
+                self.pools.lost(kind);
+                None
+            }
+        }
     }
 
     /// The engine of a kind. The first call makes it: 1 ms, with the first pool 2 ms.
@@ -188,17 +216,24 @@ impl Engines {
             .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable);
         match kind.allocation {
             Allocation::OnDemand => {
-                config.memory_reservation(MEMORY_RESERVATION_BYTES);
+                config
+                    .memory_reservation(MEMORY_RESERVATION_BYTES)
+                    .memory_guard_size(MEMORY_GUARD_BYTES);
             }
             Allocation::Pool { places, .. } => {
                 let pool = pool(kind.class, places);
                 config
                     .memory_reservation(MEMORY_RESERVATION_BYTES)
+                    .memory_guard_size(MEMORY_GUARD_BYTES)
                     .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
             }
             Allocation::Slab { slot_bytes } => {
-                let memories = shared(&self.memories, slot_bytes, Slab::for_memories);
-                let stacks = shared(&self.stacks, async_stack_bytes, Slab::for_stacks);
+                let memories = shared(&self.memories, slot_bytes, |bytes| {
+                    Slab::for_memories(bytes, &self.budget)
+                });
+                let stacks = shared(&self.stacks, async_stack_bytes, |bytes| {
+                    Slab::for_stacks(bytes, &self.budget)
+                });
                 slab::configure(&mut config, memories, stacks);
             }
         }
@@ -219,9 +254,10 @@ fn shared(
 /// measured beside such a host should have its settings.
 pub fn density_config(config: &mut Config, limits: &Limits, stack_bytes: usize) {
     let async_stack_bytes = stack_bytes.saturating_add(HOST_STACK_BYTES);
-    let memories = Slab::for_memories(slab::slot_bytes(limits.memory_bytes));
+    let budget = Arc::default();
+    let memories = Slab::for_memories(slab::slot_bytes(limits.memory_bytes), &budget);
     config.max_wasm_stack(stack_bytes).async_stack_size(async_stack_bytes);
-    slab::configure(config, memories, Slab::for_stacks(async_stack_bytes));
+    slab::configure(config, memories, Slab::for_stacks(async_stack_bytes, &budget));
 }
 
 fn pool(class: Class, places: u32) -> PoolingAllocationConfig {

@@ -7,17 +7,20 @@
 //! (`process`), where it ends in exactly one exit (`trap`).
 //!
 //! Where its memories and stacks come from is settled in `engine`: from pools that grow on
-//! spawn hosts (`pools`), from slabs on density hosts (`slab`).
+//! spawn hosts (`pools`), from slabs on density hosts (`slab`); what the kernel allows of
+//! both is counted in `budget`.
 //!
 //! What a guest may do is settled in `interfaces` and `link` (what is there) and `guest`
 //! (what its entry grants), and for the network in `http` and `sockets`. What it may use is
 //! settled in `limiter` and `files`.
 
 mod binary;
+mod budget;
 mod cache;
 mod denials;
 mod encode;
 mod engine;
+mod fibers;
 mod files;
 mod funcs;
 mod guest;

@@ -49,14 +49,20 @@ impl Process for WasmProcess {
     fn run(self: Box<Self>, context: ProcessContext) -> Pin<Box<dyn Future<Output = Exit> + Send>> {
         Box::pin(async move {
             let ready = self.ready.clone();
-            let mut life = pin!(self.live(context));
-            poll_fn(|poller| {
-                let _running = ready.engine.ticker.guest_runs();
-                life.as_mut().poll(poller)
-            })
-            .await
+            ticking(&ready, self.live(context)).await
         })
     }
+}
+
+/// Keeps the clock of a guest's engine going while the guest runs. Without it nothing would
+/// preempt or end the guest.
+async fn ticking<T>(ready: &Ready, life: impl Future<Output = T>) -> T {
+    let mut life = pin!(life);
+    poll_fn(|poller| {
+        let _running = ready.engine.ticker.guest_runs();
+        life.as_mut().poll(poller)
+    })
+    .await
 }
 
 impl WasmProcess {
@@ -106,14 +112,14 @@ async fn overflow(unit: Arc<WasmUnit>, store: Store<Guest>, call: Call) -> Exit 
     guest.reset_limiter();
     let (_place, ready) = match unit.overflow(guest.process.host()) {
         Ok((ready, place)) => (place, ready),
-        Err(error) => return Exit::Config(error),
+        Err(error) => return Exit::Failed(error),
     };
     let mut store = self::store(&unit, &ready, guest);
-    let ended = match instantiate(&ready, &mut store).await {
-        Ok(instance) => call_method(&unit, &mut store, &ready, instance, call).await,
-        Err(error) => Err(error),
-    };
-    ended.unwrap_or_else(|error| trap::exit(error, store.data(), &unit.binary))
+    let ended = ticking(&ready, async {
+        let instance = instantiate(&ready, &mut store).await?;
+        call_method(&unit, &mut store, &ready, instance, call).await
+    });
+    ended.await.unwrap_or_else(|error| trap::exit(error, store.data(), &unit.binary))
 }
 
 /// An instance, before its method is called.

@@ -18,6 +18,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use wasmtime::Config;
 
+use crate::budget::{Budget, Charge, Cost};
+
 use raw::{Guard, Mapping, Memories, Stacks};
 
 /// Slots of the first mapping; each further one holds as many as there are already, up to
@@ -55,11 +57,13 @@ pub(crate) fn configure(config: &mut Config, memories: Arc<Slab>, stacks: Arc<Sl
         .with_host_stack(Arc::new(Stacks(stacks)));
 }
 
+/// How the error begins of a memory for which there is no room: wasmtime keeps its text alone.
+pub(crate) const NO_ROOM: &str = "there is no room for another process: ";
+
 /// No address space, or no map, is left for another slot.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "there is no room for another process: reserving {bytes} bytes of address space \
-     failed; lower limits.memory_bytes, or see vm.overcommit_memory, vm.max_map_count and \
+    "{NO_ROOM}reserving {bytes} bytes of address space failed; lower limits.memory_bytes, or see vm.overcommit_memory, vm.max_map_count and \
      the address space limit of the runtime (ulimit -v)"
 )]
 pub(crate) struct NoRoom {
@@ -76,6 +80,8 @@ pub(crate) struct Slab {
     guard_bytes: usize,
     guard: Guard,
     warm_max: usize,
+    /// What its mappings take their address space from.
+    budget: Arc<Budget>,
     slots: Mutex<Slots>,
 }
 
@@ -92,7 +98,7 @@ struct Slots {
     /// How many there are in all mappings.
     total: usize,
     /// Unmapped when the slab goes.
-    mappings: Vec<Mapping>,
+    mappings: Vec<(Mapping, Charge)>,
 }
 
 /// A slot that its holder may use until it gives it back.
@@ -105,19 +111,26 @@ struct Slot {
 impl Slab {
     /// Slots for linear memories. A guest cannot reach beyond the length of its memory,
     /// because code of this class compares each address with it: no guard is needed.
-    pub(crate) fn for_memories(slot_bytes: usize) -> Arc<Self> {
-        Arc::new(Self::new(slot_bytes, 0, Guard::best(), 0))
+    pub(crate) fn for_memories(slot_bytes: usize, budget: &Arc<Budget>) -> Arc<Self> {
+        Arc::new(Self::new(slot_bytes, 0, Guard::best(), 0, budget))
     }
 
     /// Slots for stacks of this size, each above a page that nobody can touch.
-    pub(crate) fn for_stacks(stack_bytes: usize) -> Arc<Self> {
+    pub(crate) fn for_stacks(stack_bytes: usize, budget: &Arc<Budget>) -> Arc<Self> {
         let page = raw::page_bytes();
         let slot = stack_bytes.next_multiple_of(page).saturating_add(page);
-        Arc::new(Self::new(slot, page, Guard::best(), WARM_STACKS))
+        Arc::new(Self::new(slot, page, Guard::best(), WARM_STACKS, budget))
     }
 
-    fn new(slot_bytes: usize, guard_bytes: usize, guard: Guard, warm_max: usize) -> Self {
-        Self { slot_bytes, guard_bytes, guard, warm_max, slots: Mutex::default() }
+    fn new(
+        slot_bytes: usize,
+        guard_bytes: usize,
+        guard: Guard,
+        warm_max: usize,
+        budget: &Arc<Budget>,
+    ) -> Self {
+        let budget = budget.clone();
+        Self { slot_bytes, guard_bytes, guard, warm_max, budget, slots: Mutex::default() }
     }
 
     /// What a slot holds beside its guard.
@@ -133,7 +146,7 @@ impl Slab {
             if let Some(start) = slots.warm.pop().or_else(|| slots.free.pop()) {
                 return Ok(Slot { start, bytes });
             }
-            slots.fresh(self.slot_bytes)?
+            slots.fresh(self.slot_bytes, &self.budget)?
         };
         // Outside of the lock: the kernel makes a page table for it. The guard stays for
         // the life of the slab.
@@ -165,9 +178,9 @@ impl Slab {
 
 impl Slots {
     /// The next slot that nobody has used.
-    fn fresh(&mut self, slot_bytes: usize) -> Result<usize, NoRoom> {
+    fn fresh(&mut self, slot_bytes: usize, budget: &Arc<Budget>) -> Result<usize, NoRoom> {
         if self.fresh == self.fresh_end {
-            self.grow(slot_bytes)?;
+            self.grow(slot_bytes, budget)?;
         }
         let at = self.fresh;
         self.fresh += slot_bytes;
@@ -176,17 +189,22 @@ impl Slots {
 
     /// Reserves as many slots again as there are; half as many, and so on, where the
     /// address space does not have them.
-    fn grow(&mut self, slot_bytes: usize) -> Result<(), NoRoom> {
+    fn grow(&mut self, slot_bytes: usize, budget: &Arc<Budget>) -> Result<(), NoRoom> {
         let most = (MAPPING_BYTES_MAX / slot_bytes).max(1);
         let mut count = self.total.clamp(FIRST_SLOTS, most.max(FIRST_SLOTS)).min(most);
         loop {
             let bytes = count.saturating_mul(slot_bytes);
-            match Mapping::reserve(bytes) {
-                Ok(mapping) => {
+            let cost = Cost { maps: 0, bytes: bytes as u64 };
+            let reserved = match budget.hold(cost) {
+                Ok(charge) => Mapping::reserve(bytes).map(|mapping| (mapping, charge)),
+                Err(_) => Err(io::ErrorKind::OutOfMemory.into()),
+            };
+            match reserved {
+                Ok((mapping, charge)) => {
                     self.fresh = mapping.start();
                     self.fresh_end = self.fresh + bytes;
                     self.total += count;
-                    self.mappings.push(mapping);
+                    self.mappings.push((mapping, charge));
                     return Ok(());
                 }
                 Err(source) if count == 1 => return Err(NoRoom { bytes, source }),
@@ -218,7 +236,7 @@ mod tests {
 
     #[test]
     fn slots_are_taken_again() {
-        let slab = Slab::for_memories(1 << 20);
+        let slab = Slab::for_memories(1 << 20, &Arc::default());
         let first: Vec<Slot> = (0..200).map(|_| slab.take().unwrap()).collect();
         let mut starts: Vec<usize> = first.iter().map(|slot| slot.start).collect();
         starts.sort_unstable();
@@ -234,7 +252,16 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_the_address_space_is_an_error() {
-        let slab = Slab::for_memories(1 << 50);
+        let slab = Slab::for_memories(1 << 50, &Arc::default());
         assert!(slab.take().is_err_and(|error| error.to_string().contains("limits.memory_bytes")));
+    }
+    #[test]
+    fn slabs_share_the_address_space_with_everything_else() {
+        let budget = Arc::new(Budget::new(0, Cost { maps: 0, bytes: 100 << 20 }));
+        let slab = Slab::for_memories(1 << 20, &budget);
+        let held: Vec<Slot> = (0..100).map(|_| slab.take().unwrap()).collect();
+        assert!(slab.take().is_err(), "of 100 MiB, 101 are in use");
+        drop((held, slab));
+        assert_eq!(budget.left().bytes, 100 << 20);
     }
 }

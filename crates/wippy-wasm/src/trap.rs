@@ -1,9 +1,10 @@
 //! How a guest ended: from wasmtime's error to the one exit.
 
+use std::io;
 use std::sync::Arc;
 
 use wasmtime::component::ResourceTableError;
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::FieldMapError;
 use wippy_model::{Error, Exit, Kind, Limit, Stack, StackTrace, Value};
@@ -12,6 +13,7 @@ use crate::binary::Binary;
 use crate::guest::Guest;
 use crate::lines;
 use crate::link::Ungranted;
+use crate::slab::{self, NoRoom};
 
 /// The preemption check found that the process shall end.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +71,11 @@ pub(crate) fn exit(error: wasmtime::Error, guest: &Guest, binary: &Arc<Binary>) 
         let error = Error::new(limit.kind(), message).with_stack(stack(error, binary));
         return Exit::Limit(limit, error);
     }
+    if lacks_room(&error) {
+        let message =
+            format!("{id}: the host has no memory for it at present: {}", error.root_cause());
+        return Exit::Failed(Error::unavailable(message).with_stack(stack(error, binary)));
+    }
     let trap = error.downcast_ref::<Trap>().copied();
     let limit = match trap {
         None if is_too_much(&error) => Some(Limit::HostBuffer),
@@ -89,6 +96,18 @@ pub(crate) fn exit(error: wasmtime::Error, guest: &Guest, binary: &Arc<Binary>) 
         None => format!("{id} trapped: {}", error.root_cause()),
     };
     Exit::Trap(Error::internal(message).with_stack(stack(error, binary)))
+}
+
+/// Whether the host had no address space, no map or no place of a pool: nothing that the
+/// guest did, and over when others have ended.
+fn lacks_room(error: &wasmtime::Error) -> bool {
+    error.is::<PoolConcurrencyLimitError>()
+        || error.is::<NoRoom>()
+        || error.downcast_ref() == Some(&rustix::io::Errno::NOMEM)
+        || error.downcast_ref().is_some_and(|error: &io::Error| {
+            error.raw_os_error() == Some(rustix::io::Errno::NOMEM.raw_os_error())
+        })
+        || error.root_cause().to_string().starts_with(slab::NO_ROOM)
 }
 
 /// Whether a guest made the host hold more than it may. Of the four, wasmtime has a type for
@@ -179,4 +198,22 @@ impl StackTrace for Backtrace {
 fn wasmtime_environ_demangle(name: &str) -> String {
     rustc_demangle::try_demangle(name)
         .map_or_else(|_| name.to_owned(), |demangled| format!("{demangled:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_does_not_have_is_no_trap() {
+        let of = |errno: Errno| wasmtime::Error::from(errno).context("mmap failed to reserve");
+        assert!(lacks_room(&of(Errno::NOMEM)));
+        assert!(!lacks_room(&of(Errno::INVAL)));
+        let io = io::Error::from_raw_os_error(Errno::NOMEM.raw_os_error());
+        assert!(lacks_room(&wasmtime::Error::from(io).context("mprotect")));
+        assert!(!lacks_room(&Trap::MemoryOutOfBounds.into()));
+        assert!(!lacks_room(&wasmtime::Error::msg("no memory")));
+    }
 }

@@ -1,6 +1,7 @@
 //! A loaded entry: what the kernel makes processes of.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -11,10 +12,10 @@ use wippy_model::{EntryId, Error, Limits, Result, Value};
 
 use crate::binary::{Binary, Code};
 use crate::denials::Denials;
-use crate::engine::{Allocation, EngineKind, Engines, GuestEngine, POOL_TABLES_EACH};
+use crate::engine::{Allocation, EngineKind, Engines, GuestEngine};
 use crate::guest::Guest;
 use crate::interfaces::PREVIEW1;
-use crate::pools::Place;
+use crate::pools::{Place, Size};
 use crate::process::{Call, WasmProcess};
 use crate::spec::{EnvVar, Grants, Mount, WasmSpec};
 use crate::value::{CoreSignature, Method, Signature, Type, wave};
@@ -67,8 +68,10 @@ pub struct WasmUnit {
     pub(crate) config: Arc<Config>,
     pub(crate) binary: Arc<Binary>,
     pub(crate) target: Target,
-    /// What a process takes of a pool.
-    places: u32,
+    /// What a process has.
+    size: Size,
+    /// It does not fit a pool's places.
+    unpooled: AtomicBool,
     engines: Arc<Engines>,
     /// By engine: a host's profile decides which one. Readers take no lock.
     ready: ArcSwap<Vec<(EngineKind, Arc<Ready>)>>,
@@ -113,7 +116,7 @@ impl WasmUnit {
     ) -> Result<Arc<Self>> {
         let code = binary.code(EngineKind::compiler(binary.class), &spec.id, &engines)?;
         let target = target(&spec, &binary, &code)?;
-        let places = places(&code);
+        let size = size(&binary, &code);
         let config = Config {
             id: spec.id,
             limits: spec.limits,
@@ -132,7 +135,8 @@ impl WasmUnit {
             config: Arc::new(config),
             binary,
             target,
-            places,
+            size,
+            unpooled: AtomicBool::new(false),
             engines,
             ready: ArcSwap::default(),
             preparing: Mutex::new(()),
@@ -170,28 +174,44 @@ impl WasmUnit {
         if let Some(ready) = self.find(kind) {
             return Ok(ready);
         }
-        let made = match self.link(kind) {
-            // What does not fit the pool's places is allocated on demand.
-            Err(_) if matches!(kind.allocation, Allocation::Pool { .. }) => {
-                self.link(EngineKind { allocation: Allocation::OnDemand, ..kind })
-            }
-            made => made,
+        let engine = self.engines.get(kind)?;
+        let code = self.binary.code(kind, &self.config.id, &self.engines)?;
+        self.keep(kind, self.link(kind, engine, code)?)
+    }
+
+    /// The same in the engine of a pool; none if it does not fit the pool's places, or if
+    /// there is no such pool.
+    fn ready_in_pool(&self, kind: EngineKind) -> Result<Option<Arc<Ready>>> {
+        if let Some(ready) = self.find(kind) {
+            return Ok(Some(ready));
+        }
+        let _preparing = self.preparing.lock();
+        if let Some(ready) = self.find(kind) {
+            return Ok(Some(ready));
+        }
+        let Some(engine) = self.engines.get_pool(kind) else { return Ok(None) };
+        let Some(code) = self.binary.code_in_pool(kind, &engine.engine)? else {
+            self.unpooled.store(true, Relaxed);
+            return Ok(None);
         };
-        let made = Arc::new(made?);
+        self.keep(kind, self.link(kind, engine, code)?).map(Some)
+    }
+
+    fn keep(&self, kind: EngineKind, made: Ready) -> Result<Arc<Ready>> {
+        let made = Arc::new(made);
         let mut all = Vec::clone(&self.ready.load());
         all.push((kind, made.clone()));
         self.ready.store(Arc::new(all));
         Ok(made)
     }
 
-    fn link(&self, kind: EngineKind) -> Result<Ready> {
+    fn link(&self, kind: EngineKind, engine: Arc<GuestEngine>, code: Code) -> Result<Ready> {
         let id = &self.config.id;
-        let engine = self.engines.get(kind)?;
         let failed = |error: wasmtime::Error| {
             Error::invalid(format!("{id}: {} cannot be linked: {error:#}", self.binary.name()))
         };
         let wasi;
-        let code = match self.binary.code(kind, id, &self.engines)? {
+        let code = match code {
             Code::Component(component) => {
                 let ty = component.component_type();
                 wasi = ty.imports(&engine.engine).any(|(name, _)| name.starts_with("wasi:"));
@@ -227,15 +247,27 @@ impl WasmUnit {
         if !matches!(kind.allocation, Allocation::Pool { .. }) {
             return Ok((self.ready(kind)?, None));
         }
-        let place = self.engines.place(kind, self.places);
-        let place = place.map_err(|error| error.context(&self.config.id))?;
+        let blame = |error: Error| error.context(&self.config.id);
+        if !self.unpooled.load(Relaxed) {
+            let place = self.engines.place(kind, self.size).map_err(blame)?;
+            let ready = match place.kind().allocation {
+                Allocation::Pool { .. } => self.ready_in_pool(place.kind())?,
+                _ => Some(self.ready(place.kind())?),
+            };
+            if let Some(ready) = ready {
+                return Ok((ready, Some(place)));
+            }
+        }
+        let place = self.engines.place_on_demand(kind, self.size).map_err(blame)?;
         Ok((self.ready(place.kind())?, Some(place)))
     }
 
     /// The same for a process that found no room in its place: a guest with a heap of
-    /// garbage-collected objects needs more than its binary says.
+    /// garbage-collected objects, which is one more memory, needs more than its binary says.
     pub(crate) fn overflow(&self, host: &HostSpec) -> Result<(Arc<Ready>, Place)> {
-        let place = self.engines.place_on_demand(self.engine_kind(host))?;
+        let size = Size { memories: self.size.memories.saturating_add(1), ..self.size };
+        let place = self.engines.place_on_demand(self.engine_kind(host), size);
+        let place = place.map_err(|error| error.context(&self.config.id))?;
         Ok((self.ready(place.kind())?, place))
     }
 
@@ -327,16 +359,15 @@ fn words(args: Vec<Value>) -> Vec<String> {
         .collect()
 }
 
-/// What a process of this code takes of a pool, which has one memory and some tables for
-/// each of its places.
-fn places(code: &Code) -> u32 {
+/// What a process of this code has.
+fn size(binary: &Binary, code: &Code) -> Size {
     let needed = match code {
         Code::Component(component) => component.resources_required(),
         Code::Module(module) => Some(module.resources_required()),
     };
-    needed.map_or(1, |needed| {
-        needed.num_memories.max(needed.num_tables.div_ceil(POOL_TABLES_EACH)).max(1)
-    })
+    let (memories, tables) =
+        needed.map_or((1, 1), |needed| (needed.num_memories, needed.num_tables));
+    Size { memories, tables, stacks: binary.stacks }
 }
 
 fn target(spec: &WasmSpec, binary: &Binary, code: &Code) -> Result<Target> {

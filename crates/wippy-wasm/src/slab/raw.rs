@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_memory_is_zero_for_its_next_holder() {
-        let slab = Slab::for_memories(1 << 20);
+        let slab = Slab::for_memories(1 << 20, &Arc::default());
         let mut first = memory(&slab, 64 << 10);
         first.grow_to(1 << 20).unwrap();
         assert!(first.grow_to((1 << 20) + 1).is_err());
@@ -306,7 +306,7 @@ mod tests {
     fn a_stack_has_a_guard_below_it() {
         for guard in [Guard::best(), Guard::Protect] {
             let page = page_bytes();
-            let slab = Arc::new(Slab::new((256 << 10) + page, page, guard, 1));
+            let slab = Arc::new(Slab::new((256 << 10) + page, page, guard, 1, &Arc::default()));
             let stacks = Stacks(slab.clone());
             for round in 0..2 {
                 let held: Vec<_> =

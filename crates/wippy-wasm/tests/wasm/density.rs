@@ -272,7 +272,7 @@ impl Kernel {
 
 /// Other tests of this program make maps too, so some run in a process of their own: starts
 /// it with this test alone, or says that this is it.
-fn alone(test: &str) -> bool {
+pub(crate) fn alone(test: &str) -> bool {
     const ALONE: &str = "WIPPY_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {
         return true;

@@ -10,6 +10,7 @@ mod inspect;
 mod links;
 mod load;
 mod node;
+mod pools;
 mod values;
 mod wasi;
 mod wasi_0_3;
