@@ -8,13 +8,14 @@
 //!
 //! Bounds: `http_concurrency` requests under way, from the call of the handler until the
 //! response's body has ended or been dropped; past it a request fails with
-//! `connection-limit-reached`. Header fields that the guest keeps and bodies that it has not
-//! sent count against `host_buffer_bytes`; past it the process ends (exit `Limit`).
+//! `connection-limit-reached`. Requests and header fields that the guest keeps and bodies that
+//! it has not sent count against `host_buffer_bytes`, with the grant and without; past it the
+//! process ends (exit `Limit`). `http_0_3` has the same for WASI 0.3.
 //!
 //! The guest's requests are tasks that its resource table owns: they end with it, and their
 //! connections close.
 
-use std::collections::HashSet;
+use std::any::Any;
 use std::future::ready;
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -30,15 +31,15 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, Resource, ResourceTable};
+use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceTable};
 use wasmtime_wasi_http::p2::HeaderResult;
 use wasmtime_wasi_http::p2::bindings::http::outgoing_handler::Host as _;
 use wasmtime_wasi_http::p2::bindings::http::types::{
-    self, ErrorCode, Host as _, HostFields as _, HostOutgoingRequest as _,
+    self, ErrorCode, Host as _, HostFields as _, HostOutgoingRequest as _, Method, Scheme,
 };
-use wasmtime_wasi_http::p2::body::HostOutgoingBody;
+use wasmtime_wasi_http::p2::body::{HostFutureTrailers, HostOutgoingBody};
 use wasmtime_wasi_http::p2::types::{
-    HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest,
+    HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse,
 };
 use wasmtime_wasi_http::{
     Error, FieldMap, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
@@ -50,6 +51,7 @@ use wippy_model::{Limit, Limits};
 
 use crate::denials::Denials;
 use crate::guest::Guest;
+use crate::http_0_3;
 use crate::trap::LimitReached;
 
 /// The most that a guest may write to a request's body at once, and how many of these may
@@ -60,8 +62,9 @@ const CHUNKS_MAX: usize = 1;
 /// What a body that is not sent yet holds at most: one chunk more than may wait.
 const BODY_BYTES_MAX: usize = CHUNK_BYTES_MAX * (CHUNKS_MAX + 1);
 
-/// What a header field takes beside its name and value.
+/// What a header field takes beside its name and value, and what a place for one takes.
 const FIELD_BYTES: usize = 32;
+const FIELD_PLACE_BYTES: usize = 112;
 
 /// The most that one set of header fields takes.
 const FIELDS_BYTES_MAX: usize = 128 << 10;
@@ -151,40 +154,66 @@ impl Http {
     }
 }
 
-/// What the table holds for HTTP.
+/// What the table holds for HTTP. Fields that several resources share count for each of them:
+/// the first change of one of them copies all of them.
 fn table_bytes(table: &mut ResourceTable) -> u64 {
-    // Sets of fields are shared until one is changed.
-    let mut counted = HashSet::new();
-    let mut fields = |map: &HeaderMap| {
-        if counted.insert(std::ptr::from_ref(map)) { map_bytes(map) } else { 0 }
-    };
-    let mut bytes = 0;
-    for entry in table.iter_mut() {
-        bytes += if let Some(map) = entry.downcast_ref::<FieldMap>() {
-            fields(map)
-        } else if let Some(request) = entry.downcast_ref::<HostOutgoingRequest>() {
-            fields(&request.headers) + if request.body.is_some() { BODY_BYTES_MAX } else { 0 }
-        } else if let Some(response) = entry.downcast_ref::<HostIncomingResponse>() {
-            fields(&response.headers)
-        } else if let Some(HostFutureIncomingResponse::Ready(Ok((response, _)))) =
-            entry.downcast_ref()
-        {
-            map_bytes(response.headers())
-        } else if entry.is::<HostOutgoingBody>() {
-            BODY_BYTES_MAX
-        } else {
-            0
-        };
+    table.iter_mut().map(|entry| entry_bytes(entry) as u64).sum()
+}
+
+fn entry_bytes(entry: &dyn Any) -> usize {
+    let body = |there: bool| if there { BODY_BYTES_MAX } else { 0 };
+    if let Some(fields) = entry.downcast_ref::<FieldMap>() {
+        map_bytes(fields)
+    } else if let Some(request) = entry.downcast_ref::<HostOutgoingRequest>() {
+        method_bytes(&request.method)
+            + request.scheme.as_ref().map_or(0, scheme_bytes)
+            + text_bytes(request.authority.as_ref())
+            + text_bytes(request.path_with_query.as_ref())
+            + map_bytes(&request.headers)
+            + body(request.body.is_some())
+    } else if let Some(response) = entry.downcast_ref::<HostOutgoingResponse>() {
+        map_bytes(&response.headers) + body(response.body.is_some())
+    } else if let Some(response) = entry.downcast_ref::<HostIncomingResponse>() {
+        map_bytes(&response.headers)
+    } else if let Some(HostFutureIncomingResponse::Ready(Ok((response, _)))) = entry.downcast_ref()
+    {
+        map_bytes(response.headers())
+    } else if let Some(HostFutureTrailers::Done(Ok(Some(trailers)))) = entry.downcast_ref() {
+        map_bytes(trailers)
+    } else if entry.is::<HostOutgoingBody>() {
+        BODY_BYTES_MAX
+    } else {
+        http_0_3::entry_bytes(entry)
     }
-    bytes as u64
 }
 
-fn map_bytes(map: &HeaderMap) -> usize {
-    map.iter().map(|(name, value)| field_bytes(name.as_str(), value.as_bytes())).sum()
+/// What header fields take, places of removed ones included.
+pub(crate) fn map_bytes(map: &HeaderMap) -> usize {
+    let fields = map.iter().map(|(name, value)| field_bytes(name.as_str(), value.as_bytes()));
+    let empty = map.capacity().saturating_sub(map.keys_len());
+    fields.sum::<usize>() + empty * FIELD_PLACE_BYTES
 }
 
-fn field_bytes(name: &str, value: &[u8]) -> usize {
+pub(crate) fn field_bytes(name: &str, value: &[u8]) -> usize {
     name.len() + value.len() + FIELD_BYTES
+}
+
+fn method_bytes(method: &Method) -> usize {
+    match method {
+        Method::Other(name) => name.len(),
+        _ => 0,
+    }
+}
+
+fn scheme_bytes(scheme: &Scheme) -> usize {
+    match scheme {
+        Scheme::Other(name) => name.len(),
+        _ => 0,
+    }
+}
+
+pub(crate) fn text_bytes(text: Option<&String>) -> usize {
+    text.map_or(0, String::len)
 }
 
 // --- Sending ----------------------------------------------------------------------------
@@ -462,14 +491,7 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             Ok((guest.http().clone(fields)?,))
         },
     )?;
-    types.func_wrap(
-        "[method]outgoing-request.body",
-        |mut store: Store<'_>, (request,): (Resource<HostOutgoingRequest>,)| {
-            let guest = store.data_mut();
-            guest.charge_http(BODY_BYTES_MAX)?;
-            Ok((guest.http().body(request)?,))
-        },
-    )?;
+    link_messages(&mut types)?;
     types.func_wrap(
         "http-error-code",
         |mut store: Store<'_>, (io_error,): (Resource<types::IoError>,)| {
@@ -479,6 +501,59 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
                 Some(code) => Some(code),
                 None => http.http_error_code(io_error)?,
             },))
+        },
+    )
+}
+
+/// What the guest puts into requests and responses beside their fields.
+fn link_messages(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+    types.func_wrap(
+        "[method]outgoing-request.body",
+        |mut store: Store<'_>, (request,): (Resource<HostOutgoingRequest>,)| {
+            let guest = store.data_mut();
+            guest.charge_http(BODY_BYTES_MAX)?;
+            Ok((types::HostOutgoingRequest::body(&mut guest.http(), request)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-response.body",
+        |mut store: Store<'_>, (response,): (Resource<HostOutgoingResponse>,)| {
+            let guest = store.data_mut();
+            guest.charge_http(BODY_BYTES_MAX)?;
+            Ok((types::HostOutgoingResponse::body(&mut guest.http(), response)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-method",
+        |mut store: Store<'_>, (request, method): (Resource<HostOutgoingRequest>, Method)| {
+            let guest = store.data_mut();
+            guest.charge_http(method_bytes(&method))?;
+            Ok((guest.http().set_method(request, method)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-scheme",
+        |mut store: Store<'_>,
+         (request, scheme): (Resource<HostOutgoingRequest>, Option<Scheme>)| {
+            let guest = store.data_mut();
+            guest.charge_http(scheme.as_ref().map_or(0, scheme_bytes))?;
+            Ok((guest.http().set_scheme(request, scheme)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-authority",
+        |mut store: Store<'_>, (request, text): (Resource<HostOutgoingRequest>, Option<String>)| {
+            let guest = store.data_mut();
+            guest.charge_http(text_bytes(text.as_ref()))?;
+            Ok((guest.http().set_authority(request, text)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-path-with-query",
+        |mut store: Store<'_>, (request, text): (Resource<HostOutgoingRequest>, Option<String>)| {
+            let guest = store.data_mut();
+            guest.charge_http(text_bytes(text.as_ref()))?;
+            Ok((guest.http().set_path_with_query(request, text)?,))
         },
     )
 }
