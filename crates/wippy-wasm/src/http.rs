@@ -26,7 +26,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, Uri};
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -223,12 +224,12 @@ type Sent = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Se
 impl WasiHttpHooks for Hooks {
     fn send_request(
         &mut self,
-        request: Request<WasiBody>,
+        mut request: Request<WasiBody>,
         options: Option<RequestOptions>,
         read: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
         drop(read);
-        let permit = match self.admit(request.uri()) {
+        let permit = match self.admit(&mut request) {
             Ok(permit) => permit,
             Err(error) => return Box::new(ready(Err(error))),
         };
@@ -264,15 +265,22 @@ impl WasiHttpHooks for Hooks {
 }
 
 impl Hooks {
-    /// Grant, policy, and a place among the requests under way.
-    fn admit(&self, uri: &Uri) -> Result<OwnedSemaphorePermit, Error> {
+    /// Grant, policy, and a place among the requests under way. The request then goes to the
+    /// host that the policy was asked about.
+    fn admit(&self, request: &mut Request<WasiBody>) -> Result<OwnedSemaphorePermit, Error> {
         let entry = self.process.entry();
         if !self.granted {
             let why = "add imports: [wasi:http] to the entry";
             self.denials.tell(entry, "a request", &why);
             return Err(Error::HttpRequestDenied);
         }
-        if let Err(error) = self.process.authorize("http_client.request", &resource(uri)) {
+        let (uri, host) = plain_host(request.uri()).ok_or(Error::HttpRequestUriInvalid)?;
+        *request.uri_mut() = uri;
+        if let Some(header) = request.headers_mut().get_mut(HOST) {
+            *header = host;
+        }
+        let resource = resource(request.uri());
+        if let Err(error) = self.process.authorize("http_client.request", &resource) {
             self.denials.tell(entry, "a request", &error);
             return Err(Error::HttpRequestDenied);
         }
@@ -306,13 +314,30 @@ fn timeouts(options: Option<RequestOptions>) -> HttpTimeouts {
     }
 }
 
-/// What `http_client.request` is asked about: scheme, host, port and path. The host is in
-/// lower case and without a final dot, the scheme's own port is left out, and the path is
-/// without `.` and `..`, as the server takes it.
+/// A URI with its host as the URL standard reads it, and that host and port as a header: in
+/// lower case, punycode, and an IPv4 address in its usual form (`0x7f.1` is `127.0.0.1`). None
+/// where it is no host, or has a user before it.
+fn plain_host(uri: &Uri) -> Option<(Uri, HeaderValue)> {
+    let mut parts = uri.clone().into_parts();
+    let authority = parts.authority?;
+    if authority.as_str().contains('@') {
+        return None;
+    }
+    let port = authority.as_str().strip_prefix(authority.host())?;
+    let host = url::Host::parse(authority.host()).ok()?;
+    let plain = format!("{host}{port}");
+    let header = HeaderValue::from_str(&plain).ok()?;
+    parts.authority = Some(plain.parse().ok()?);
+    Some((Uri::from_parts(parts).ok()?, header))
+}
+
+/// What `http_client.request` is asked about: scheme, host, port and path. The host is that of
+/// [`plain_host`] without a final dot, the scheme's own port is left out, and the path is
+/// without `.` and `..`, as the server takes it, and with as few escapes as can be.
 fn resource(uri: &Uri) -> String {
     let scheme = uri.scheme_str().unwrap_or_default();
-    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
-    let host = host.strip_suffix('.').unwrap_or(&host);
+    let host = uri.host().unwrap_or_default();
+    let host = host.strip_suffix('.').unwrap_or(host);
     let port = match (scheme, uri.port_u16()) {
         ("http", Some(80)) | ("https", Some(443)) | (_, None) => String::new(),
         (_, Some(port)) => format!(":{port}"),
@@ -320,16 +345,16 @@ fn resource(uri: &Uri) -> String {
     format!("{scheme}://{host}{port}{}", plain_path(uri.path()))
 }
 
-/// A path without dot segments (RFC 3986, 5.2.4), percent-encoded dots among them.
+/// A path with escapes in one form alone (RFC 3986, 6.2.2) and without dot segments (5.2.4).
 fn plain_path(path: &str) -> String {
+    let path = plain_escapes(path);
     let mut kept: Vec<&str> = Vec::new();
     let mut segments = path.trim_start_matches('/').split('/').peekable();
     while let Some(segment) = segments.next() {
-        let dots = segment.to_ascii_lowercase().replace("%2e", ".");
         let last = segments.peek().is_none();
-        match dots.as_str() {
+        match segment {
             "." | ".." => {
-                if dots == ".." {
+                if segment == ".." {
                     kept.pop();
                 }
                 if last {
@@ -340,6 +365,35 @@ fn plain_path(path: &str) -> String {
         }
     }
     format!("/{}", kept.join("/"))
+}
+
+/// A path where only what must be escaped is, in upper case.
+fn plain_escapes(path: &str) -> String {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let plain = |byte: u8| unreserved(byte) || b"!$&'()*+,;=:@/%".contains(&byte);
+    let mut text = String::with_capacity(path.len());
+    let mut bytes = path.as_bytes();
+    while let [first, rest @ ..] = bytes {
+        let (byte, rest, as_it_is) = match escape(bytes) {
+            Some((byte, rest)) => (byte, rest, unreserved(byte)),
+            None => (*first, rest, plain(*first)),
+        };
+        if as_it_is {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+        bytes = rest;
+    }
+    text
+}
+
+/// The byte that an escape at the beginning stands for, and what comes after it.
+fn escape(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let [b'%', high, low, rest @ ..] = bytes else { return None };
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let byte = u8::try_from(digit(high)? * 16 + digit(low)?).ok()?;
+    Some((byte, rest))
 }
 
 /// A response's body, which keeps the request's place until it ends.
@@ -602,8 +656,35 @@ mod tests {
             ("http://h/a/./b/..", "http://h/a/"),
             ("http://h/../../x", "http://h/x"),
             ("http://h//x", "http://h/x"),
+            // Escapes.
+            ("http://h/%61dmin/%41%2d%2e%5f%7E", "http://h/admin/A-._~"),
+            ("http://h/a%2fb%3a%c3%A9", "http://h/a%2Fb%3A%C3%A9"),
+            ("http://h/a%2561/%zz/%4", "http://h/a%2561/%zz/%4"),
+            ("http://h/x/%2e%2E/y/.%2e/z", "http://h/z"),
+            ("http://h/caf\u{e9}", "http://h/caf%C3%A9"),
+            ("http://h/a;b=(c)!$&'*+,@d", "http://h/a;b=(c)!$&'*+,@d"),
+            // Hosts.
+            ("http://1572395042/", "http://93.184.216.34/"),
+            ("http://0x5d.0xb8.0xd8.0x22/", "http://93.184.216.34/"),
+            ("http://0x7f.1:8080/", "http://127.0.0.1:8080/"),
+            ("http://127.0.0.1./", "http://127.0.0.1/"),
+            ("http://[0:0:0:0:0:0:0:1]/", "http://[::1]/"),
+            ("http://[2001:DB8::0:1]:80/", "http://[2001:db8::1]/"),
+            ("http://my_service/", "http://my_service/"),
         ] {
-            assert_eq!(resource(&uri.parse().unwrap()), expected, "{uri}");
+            let (plain, header) = plain_host(&uri.parse().unwrap()).unwrap();
+            assert_eq!(resource(&plain), expected, "{uri}");
+            assert_eq!(header, plain.authority().unwrap().as_str(), "{uri}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_host_or_a_user_is_no_resource() {
+        for uri in
+            ["/path", "http://ann@h/", "http://h@h/", "http://0x7f.1.2.3.4/", "http://[::x]/"]
+        {
+            let parsed = uri.parse::<Uri>();
+            assert!(parsed.is_err() || plain_host(&parsed.unwrap()).is_none(), "{uri}");
         }
     }
 }
