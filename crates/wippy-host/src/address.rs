@@ -12,8 +12,9 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// Whether an address is not one of the public Internet: private, loopback, link-local,
-/// shared (CGNAT), unique local, unspecified, multicast or reserved. An IPv6 address that
-/// carries an IPv4 address (mapped, compatible, NAT64, 6to4) is judged by that.
+/// shared (CGNAT), unique local, unspecified, multicast, for documentation or reserved. An IPv6
+/// address that carries an IPv4 address (mapped, compatible, translated, NAT64, 6to4, ISATAP)
+/// is judged by that, and Teredo's are all private: they hide theirs behind a relay.
 pub fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_private_v4(address),
@@ -27,12 +28,15 @@ fn is_private_v4(address: Ipv4Addr) -> bool {
         || address.is_loopback()
         || address.is_link_local()
         || address.is_multicast()
+        || address.is_documentation()
         // "This network", which Linux connects to itself for.
         || a == 0
         // Shared address space of carriers.
         || (a == 100 && (64..128).contains(&b))
         // Protocol assignments, and benchmarks.
         || (a == 192 && b == 0 && c == 0)
+        // Relays of 6to4, which nobody runs any more.
+        || (a == 192 && b == 88 && c == 99)
         || (a == 198 && (18..20).contains(&b))
         // Reserved, and the broadcast address.
         || a >= 240
@@ -47,14 +51,18 @@ fn is_private_v6(address: Ipv6Addr) -> bool {
     match segments {
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => true,
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => v4(high, low),
+        [0, 0, 0, 0, 0xffff, 0, high, low] => v4(high, low),
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => v4(high, low),
-        [0x2002, high, low, ..] => v4(high, low),
-        // NAT64 of the local network.
-        [0x64, 0xff9b, 1, ..] => true,
+        [0x2002, high, low, ..] if v4(high, low) => true,
+        // NAT64 of the local network; what is discarded; Teredo; documentation, twice.
+        [0x64, 0xff9b, 1, ..]
+        | [0x100, 0, 0, 0, ..]
+        | [0x2001, 0 | 0xdb8, ..]
+        | [0x3fff, 0..0x1000, ..] => true,
+        // ISATAP, below any prefix.
+        [_, _, _, _, 0 | 0x200, 0x5efe, high, low] if v4(high, low) => true,
         // Unique local, link-local and site-local, multicast.
-        [first, ..] => {
-            first & 0xfe00 == 0xfc00 || (0xfe80..0xff00).contains(&first) || first >= 0xff00
-        }
+        [first, ..] => first & 0xfe00 == 0xfc00 || first >= 0xfe80,
     }
 }
 
@@ -135,9 +143,13 @@ mod tests {
             "172.16.0.1",
             "172.31.255.255",
             "192.0.0.8",
+            "192.0.2.7",
+            "192.88.99.1",
             "192.168.1.1",
             "198.18.0.1",
             "198.19.255.255",
+            "198.51.100.1",
+            "203.0.113.255",
             "224.0.0.1",
             "240.0.0.1",
             "255.255.255.255",
@@ -146,9 +158,19 @@ mod tests {
             "::ffff:127.0.0.1",
             "::ffff:10.1.2.3",
             "::127.0.0.1",
+            "::ffff:0:10.0.0.1",
             "64:ff9b::10.0.0.1",
             "64:ff9b:1::1",
+            "100::1",
+            "2001::1",
+            "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+            "2001:db8::1",
+            "3fff:fff::1",
             "2002:7f00:1::",
+            "2002:808:808::5efe:10.0.0.1",
+            "2606:4700::5efe:10.0.0.1",
+            "2606:4700::200:5efe:192.168.0.1",
+            "fe80::5efe:8.8.8.8",
             "fc00::1",
             "fd12:3456::1",
             "fe80::1",
@@ -175,7 +197,16 @@ mod tests {
             "198.20.0.1",
             "223.255.255.255",
             "::ffff:8.8.8.8",
+            "::ffff:0:8.8.8.8",
             "64:ff9b::8.8.8.8",
+            "100:0:0:1::1",
+            "2001:1::1",
+            "2001:4860::8888",
+            "2606:4700::5efe:8.8.8.8",
+            "3fff:1000::1",
+            "192.0.3.1",
+            "192.88.98.1",
+            "203.0.114.1",
             "2002:808:808::",
             "2606:4700::1111",
             "2a00:1450::1",

@@ -2,7 +2,7 @@
 //!
 //! A variable has the value that its storage holds for its name at the moment somebody
 //! asks, else its default. An empty text is a value. A file is read once, when it is first
-//! needed; the operating system's environment is that of this program, which nobody
+//! needed; one that cannot be read is tried again by whoever asks next; the operating system's environment is that of this program, which nobody
 //! changes; memory may change at run time.
 
 use std::collections::HashMap;
@@ -179,8 +179,15 @@ fn read<'v>(
     file: &EnvFile,
     values: &'v OnceLock<Result<Values>>,
 ) -> Result<&'v Values> {
-    let values = values.get_or_init(|| file.read().map_err(|error| error.context(id)));
-    values.as_ref().map_err(Clone::clone)
+    if let Some(values) = values.get() {
+        return values.as_ref().map_err(Clone::clone);
+    }
+    match file.read().map_err(|error| error.context(id)) {
+        // It may be there, or be readable, the next time.
+        Err(error) if error.kind() != Kind::Invalid => Err(error),
+        // Where somebody else was first, that counts.
+        read => values.get_or_init(|| read).as_ref().map_err(Clone::clone),
+    }
 }
 
 #[cfg(test)]
@@ -285,6 +292,20 @@ mod tests {
         }
         assert_eq!(all.get(&id("app:fixed")).unwrap().as_deref(), Some("1"));
         assert_eq!(all.set(&id("app:x"), "x").unwrap_err().kind(), Kind::NotFound);
+    }
+
+    #[test]
+    fn a_file_that_was_missing_is_read_once_it_is_there() {
+        let (folder, mut all) = variables("");
+        let path = folder.path().join(".env");
+        std::fs::remove_file(&path).unwrap();
+        all.add(id("app:a"), variable("A", "app:file", None));
+        assert_eq!(all.get(&id("app:a")).unwrap_err().kind(), Kind::NotFound);
+        std::fs::write(&path, "A=1\n").unwrap();
+        assert_eq!(all.get(&id("app:a")).unwrap().as_deref(), Some("1"));
+        // What was read is kept.
+        std::fs::write(&path, "A=2\n").unwrap();
+        assert_eq!(all.get(&id("app:a")).unwrap().as_deref(), Some("1"));
     }
 
     #[test]

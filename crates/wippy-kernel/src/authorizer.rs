@@ -38,4 +38,10 @@ pub trait Authorizer: Send + Sync {
             None => Ok(Scope::default()),
         }
     }
+
+    /// Those policies of a scope that deny: whatever is derived from the scope keeps them.
+    fn denials(&self, scope: &Scope) -> Scope {
+        let _ = scope;
+        Scope::default()
+    }
 }

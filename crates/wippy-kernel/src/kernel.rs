@@ -437,6 +437,11 @@ impl Kernel {
             None => Err(Error::not_found("this node has no policies")),
         }
     }
+
+    /// Those policies of a scope that deny: whatever is derived from the scope keeps them.
+    pub fn denials(&self, scope: &Scope) -> Scope {
+        self.0.authorizer.as_ref().map_or_else(Scope::default, |own| own.denials(scope))
+    }
 }
 
 /// Makes what a unit needs for a host, where that is not there yet: code of its own, say.

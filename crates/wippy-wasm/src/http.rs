@@ -8,13 +8,14 @@
 //!
 //! Bounds: `http_concurrency` requests under way, from the call of the handler until the
 //! response's body has ended or been dropped; past it a request fails with
-//! `connection-limit-reached`. Header fields that the guest keeps and bodies that it has not
-//! sent count against `host_buffer_bytes`; past it the process ends (exit `Limit`).
+//! `connection-limit-reached`. Requests and header fields that the guest keeps and bodies that
+//! it has not sent count against `host_buffer_bytes`, with the grant and without; past it the
+//! process ends (exit `Limit`). `http_0_3` has the same for WASI 0.3.
 //!
 //! The guest's requests are tasks that its resource table owns: they end with it, and their
 //! connections close.
 
-use std::collections::HashSet;
+use std::any::Any;
 use std::future::ready;
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -25,20 +26,21 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, Uri};
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, Resource, ResourceTable};
+use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceTable};
 use wasmtime_wasi_http::p2::HeaderResult;
 use wasmtime_wasi_http::p2::bindings::http::outgoing_handler::Host as _;
 use wasmtime_wasi_http::p2::bindings::http::types::{
-    self, ErrorCode, Host as _, HostFields as _, HostOutgoingRequest as _,
+    self, ErrorCode, Host as _, HostFields as _, HostOutgoingRequest as _, Method, Scheme,
 };
-use wasmtime_wasi_http::p2::body::HostOutgoingBody;
+use wasmtime_wasi_http::p2::body::{HostFutureTrailers, HostOutgoingBody};
 use wasmtime_wasi_http::p2::types::{
-    HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest,
+    HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse,
 };
 use wasmtime_wasi_http::{
     Error, FieldMap, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
@@ -50,6 +52,7 @@ use wippy_model::{Limit, Limits};
 
 use crate::denials::Denials;
 use crate::guest::Guest;
+use crate::http_0_3;
 use crate::trap::LimitReached;
 
 /// The most that a guest may write to a request's body at once, and how many of these may
@@ -60,8 +63,9 @@ const CHUNKS_MAX: usize = 1;
 /// What a body that is not sent yet holds at most: one chunk more than may wait.
 const BODY_BYTES_MAX: usize = CHUNK_BYTES_MAX * (CHUNKS_MAX + 1);
 
-/// What a header field takes beside its name and value.
+/// What a header field takes beside its name and value, and what a place for one takes.
 const FIELD_BYTES: usize = 32;
+const FIELD_PLACE_BYTES: usize = 112;
 
 /// The most that one set of header fields takes.
 const FIELDS_BYTES_MAX: usize = 128 << 10;
@@ -151,40 +155,66 @@ impl Http {
     }
 }
 
-/// What the table holds for HTTP.
+/// What the table holds for HTTP. Fields that several resources share count for each of them:
+/// the first change of one of them copies all of them.
 fn table_bytes(table: &mut ResourceTable) -> u64 {
-    // Sets of fields are shared until one is changed.
-    let mut counted = HashSet::new();
-    let mut fields = |map: &HeaderMap| {
-        if counted.insert(std::ptr::from_ref(map)) { map_bytes(map) } else { 0 }
-    };
-    let mut bytes = 0;
-    for entry in table.iter_mut() {
-        bytes += if let Some(map) = entry.downcast_ref::<FieldMap>() {
-            fields(map)
-        } else if let Some(request) = entry.downcast_ref::<HostOutgoingRequest>() {
-            fields(&request.headers) + if request.body.is_some() { BODY_BYTES_MAX } else { 0 }
-        } else if let Some(response) = entry.downcast_ref::<HostIncomingResponse>() {
-            fields(&response.headers)
-        } else if let Some(HostFutureIncomingResponse::Ready(Ok((response, _)))) =
-            entry.downcast_ref()
-        {
-            map_bytes(response.headers())
-        } else if entry.is::<HostOutgoingBody>() {
-            BODY_BYTES_MAX
-        } else {
-            0
-        };
+    table.iter_mut().map(|entry| entry_bytes(entry) as u64).sum()
+}
+
+fn entry_bytes(entry: &dyn Any) -> usize {
+    let body = |there: bool| if there { BODY_BYTES_MAX } else { 0 };
+    if let Some(fields) = entry.downcast_ref::<FieldMap>() {
+        map_bytes(fields)
+    } else if let Some(request) = entry.downcast_ref::<HostOutgoingRequest>() {
+        method_bytes(&request.method)
+            + request.scheme.as_ref().map_or(0, scheme_bytes)
+            + text_bytes(request.authority.as_ref())
+            + text_bytes(request.path_with_query.as_ref())
+            + map_bytes(&request.headers)
+            + body(request.body.is_some())
+    } else if let Some(response) = entry.downcast_ref::<HostOutgoingResponse>() {
+        map_bytes(&response.headers) + body(response.body.is_some())
+    } else if let Some(response) = entry.downcast_ref::<HostIncomingResponse>() {
+        map_bytes(&response.headers)
+    } else if let Some(HostFutureIncomingResponse::Ready(Ok((response, _)))) = entry.downcast_ref()
+    {
+        map_bytes(response.headers())
+    } else if let Some(HostFutureTrailers::Done(Ok(Some(trailers)))) = entry.downcast_ref() {
+        map_bytes(trailers)
+    } else if entry.is::<HostOutgoingBody>() {
+        BODY_BYTES_MAX
+    } else {
+        http_0_3::entry_bytes(entry)
     }
-    bytes as u64
 }
 
-fn map_bytes(map: &HeaderMap) -> usize {
-    map.iter().map(|(name, value)| field_bytes(name.as_str(), value.as_bytes())).sum()
+/// What header fields take, places of removed ones included.
+pub(crate) fn map_bytes(map: &HeaderMap) -> usize {
+    let fields = map.iter().map(|(name, value)| field_bytes(name.as_str(), value.as_bytes()));
+    let empty = map.capacity().saturating_sub(map.keys_len());
+    fields.sum::<usize>() + empty * FIELD_PLACE_BYTES
 }
 
-fn field_bytes(name: &str, value: &[u8]) -> usize {
+pub(crate) fn field_bytes(name: &str, value: &[u8]) -> usize {
     name.len() + value.len() + FIELD_BYTES
+}
+
+fn method_bytes(method: &Method) -> usize {
+    match method {
+        Method::Other(name) => name.len(),
+        _ => 0,
+    }
+}
+
+fn scheme_bytes(scheme: &Scheme) -> usize {
+    match scheme {
+        Scheme::Other(name) => name.len(),
+        _ => 0,
+    }
+}
+
+pub(crate) fn text_bytes(text: Option<&String>) -> usize {
+    text.map_or(0, String::len)
 }
 
 // --- Sending ----------------------------------------------------------------------------
@@ -194,12 +224,12 @@ type Sent = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Se
 impl WasiHttpHooks for Hooks {
     fn send_request(
         &mut self,
-        request: Request<WasiBody>,
+        mut request: Request<WasiBody>,
         options: Option<RequestOptions>,
         read: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
         drop(read);
-        let permit = match self.admit(request.uri()) {
+        let permit = match self.admit(&mut request) {
             Ok(permit) => permit,
             Err(error) => return Box::new(ready(Err(error))),
         };
@@ -235,15 +265,22 @@ impl WasiHttpHooks for Hooks {
 }
 
 impl Hooks {
-    /// Grant, policy, and a place among the requests under way.
-    fn admit(&self, uri: &Uri) -> Result<OwnedSemaphorePermit, Error> {
+    /// Grant, policy, and a place among the requests under way. The request then goes to the
+    /// host that the policy was asked about.
+    fn admit(&self, request: &mut Request<WasiBody>) -> Result<OwnedSemaphorePermit, Error> {
         let entry = self.process.entry();
         if !self.granted {
             let why = "add imports: [wasi:http] to the entry";
             self.denials.tell(entry, "a request", &why);
             return Err(Error::HttpRequestDenied);
         }
-        if let Err(error) = self.process.authorize("http_client.request", &resource(uri)) {
+        let (uri, host) = plain_host(request.uri()).ok_or(Error::HttpRequestUriInvalid)?;
+        *request.uri_mut() = uri;
+        if let Some(header) = request.headers_mut().get_mut(HOST) {
+            *header = host;
+        }
+        let resource = resource(request.uri());
+        if let Err(error) = self.process.authorize("http_client.request", &resource) {
             self.denials.tell(entry, "a request", &error);
             return Err(Error::HttpRequestDenied);
         }
@@ -277,13 +314,30 @@ fn timeouts(options: Option<RequestOptions>) -> HttpTimeouts {
     }
 }
 
-/// What `http_client.request` is asked about: scheme, host, port and path. The host is in
-/// lower case and without a final dot, the scheme's own port is left out, and the path is
-/// without `.` and `..`, as the server takes it.
+/// A URI with its host as the URL standard reads it, and that host and port as a header: in
+/// lower case, punycode, and an IPv4 address in its usual form (`0x7f.1` is `127.0.0.1`). None
+/// where it is no host, or has a user before it.
+fn plain_host(uri: &Uri) -> Option<(Uri, HeaderValue)> {
+    let mut parts = uri.clone().into_parts();
+    let authority = parts.authority?;
+    if authority.as_str().contains('@') {
+        return None;
+    }
+    let port = authority.as_str().strip_prefix(authority.host())?;
+    let host = url::Host::parse(authority.host()).ok()?;
+    let plain = format!("{host}{port}");
+    let header = HeaderValue::from_str(&plain).ok()?;
+    parts.authority = Some(plain.parse().ok()?);
+    Some((Uri::from_parts(parts).ok()?, header))
+}
+
+/// What `http_client.request` is asked about: scheme, host, port and path. The host is that of
+/// [`plain_host`] without a final dot, the scheme's own port is left out, and the path is
+/// without `.` and `..`, as the server takes it, and with as few escapes as can be.
 fn resource(uri: &Uri) -> String {
     let scheme = uri.scheme_str().unwrap_or_default();
-    let host = uri.host().unwrap_or_default().to_ascii_lowercase();
-    let host = host.strip_suffix('.').unwrap_or(&host);
+    let host = uri.host().unwrap_or_default();
+    let host = host.strip_suffix('.').unwrap_or(host);
     let port = match (scheme, uri.port_u16()) {
         ("http", Some(80)) | ("https", Some(443)) | (_, None) => String::new(),
         (_, Some(port)) => format!(":{port}"),
@@ -291,16 +345,16 @@ fn resource(uri: &Uri) -> String {
     format!("{scheme}://{host}{port}{}", plain_path(uri.path()))
 }
 
-/// A path without dot segments (RFC 3986, 5.2.4), percent-encoded dots among them.
+/// A path with escapes in one form alone (RFC 3986, 6.2.2) and without dot segments (5.2.4).
 fn plain_path(path: &str) -> String {
+    let path = plain_escapes(path);
     let mut kept: Vec<&str> = Vec::new();
     let mut segments = path.trim_start_matches('/').split('/').peekable();
     while let Some(segment) = segments.next() {
-        let dots = segment.to_ascii_lowercase().replace("%2e", ".");
         let last = segments.peek().is_none();
-        match dots.as_str() {
+        match segment {
             "." | ".." => {
-                if dots == ".." {
+                if segment == ".." {
                     kept.pop();
                 }
                 if last {
@@ -311,6 +365,35 @@ fn plain_path(path: &str) -> String {
         }
     }
     format!("/{}", kept.join("/"))
+}
+
+/// A path where only what must be escaped is, in upper case.
+fn plain_escapes(path: &str) -> String {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let plain = |byte: u8| unreserved(byte) || b"!$&'()*+,;=:@/%".contains(&byte);
+    let mut text = String::with_capacity(path.len());
+    let mut bytes = path.as_bytes();
+    while let [first, rest @ ..] = bytes {
+        let (byte, rest, as_it_is) = match escape(bytes) {
+            Some((byte, rest)) => (byte, rest, unreserved(byte)),
+            None => (*first, rest, plain(*first)),
+        };
+        if as_it_is {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+        bytes = rest;
+    }
+    text
+}
+
+/// The byte that an escape at the beginning stands for, and what comes after it.
+fn escape(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let [b'%', high, low, rest @ ..] = bytes else { return None };
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let byte = u8::try_from(digit(high)? * 16 + digit(low)?).ok()?;
+    Some((byte, rest))
 }
 
 /// A response's body, which keeps the request's place until it ends.
@@ -462,14 +545,7 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
             Ok((guest.http().clone(fields)?,))
         },
     )?;
-    types.func_wrap(
-        "[method]outgoing-request.body",
-        |mut store: Store<'_>, (request,): (Resource<HostOutgoingRequest>,)| {
-            let guest = store.data_mut();
-            guest.charge_http(BODY_BYTES_MAX)?;
-            Ok((guest.http().body(request)?,))
-        },
-    )?;
+    link_messages(&mut types)?;
     types.func_wrap(
         "http-error-code",
         |mut store: Store<'_>, (io_error,): (Resource<types::IoError>,)| {
@@ -479,6 +555,59 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
                 Some(code) => Some(code),
                 None => http.http_error_code(io_error)?,
             },))
+        },
+    )
+}
+
+/// What the guest puts into requests and responses beside their fields.
+fn link_messages(types: &mut LinkerInstance<'_, Guest>) -> wasmtime::Result<()> {
+    types.func_wrap(
+        "[method]outgoing-request.body",
+        |mut store: Store<'_>, (request,): (Resource<HostOutgoingRequest>,)| {
+            let guest = store.data_mut();
+            guest.charge_http(BODY_BYTES_MAX)?;
+            Ok((types::HostOutgoingRequest::body(&mut guest.http(), request)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-response.body",
+        |mut store: Store<'_>, (response,): (Resource<HostOutgoingResponse>,)| {
+            let guest = store.data_mut();
+            guest.charge_http(BODY_BYTES_MAX)?;
+            Ok((types::HostOutgoingResponse::body(&mut guest.http(), response)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-method",
+        |mut store: Store<'_>, (request, method): (Resource<HostOutgoingRequest>, Method)| {
+            let guest = store.data_mut();
+            guest.charge_http(method_bytes(&method))?;
+            Ok((guest.http().set_method(request, method)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-scheme",
+        |mut store: Store<'_>,
+         (request, scheme): (Resource<HostOutgoingRequest>, Option<Scheme>)| {
+            let guest = store.data_mut();
+            guest.charge_http(scheme.as_ref().map_or(0, scheme_bytes))?;
+            Ok((guest.http().set_scheme(request, scheme)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-authority",
+        |mut store: Store<'_>, (request, text): (Resource<HostOutgoingRequest>, Option<String>)| {
+            let guest = store.data_mut();
+            guest.charge_http(text_bytes(text.as_ref()))?;
+            Ok((guest.http().set_authority(request, text)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-path-with-query",
+        |mut store: Store<'_>, (request, text): (Resource<HostOutgoingRequest>, Option<String>)| {
+            let guest = store.data_mut();
+            guest.charge_http(text_bytes(text.as_ref()))?;
+            Ok((guest.http().set_path_with_query(request, text)?,))
         },
     )
 }
@@ -527,8 +656,35 @@ mod tests {
             ("http://h/a/./b/..", "http://h/a/"),
             ("http://h/../../x", "http://h/x"),
             ("http://h//x", "http://h/x"),
+            // Escapes.
+            ("http://h/%61dmin/%41%2d%2e%5f%7E", "http://h/admin/A-._~"),
+            ("http://h/a%2fb%3a%c3%A9", "http://h/a%2Fb%3A%C3%A9"),
+            ("http://h/a%2561/%zz/%4", "http://h/a%2561/%zz/%4"),
+            ("http://h/x/%2e%2E/y/.%2e/z", "http://h/z"),
+            ("http://h/caf\u{e9}", "http://h/caf%C3%A9"),
+            ("http://h/a;b=(c)!$&'*+,@d", "http://h/a;b=(c)!$&'*+,@d"),
+            // Hosts.
+            ("http://1572395042/", "http://93.184.216.34/"),
+            ("http://0x5d.0xb8.0xd8.0x22/", "http://93.184.216.34/"),
+            ("http://0x7f.1:8080/", "http://127.0.0.1:8080/"),
+            ("http://127.0.0.1./", "http://127.0.0.1/"),
+            ("http://[0:0:0:0:0:0:0:1]/", "http://[::1]/"),
+            ("http://[2001:DB8::0:1]:80/", "http://[2001:db8::1]/"),
+            ("http://my_service/", "http://my_service/"),
         ] {
-            assert_eq!(resource(&uri.parse().unwrap()), expected, "{uri}");
+            let (plain, header) = plain_host(&uri.parse().unwrap()).unwrap();
+            assert_eq!(resource(&plain), expected, "{uri}");
+            assert_eq!(header, plain.authority().unwrap().as_str(), "{uri}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_host_or_a_user_is_no_resource() {
+        for uri in
+            ["/path", "http://ann@h/", "http://h@h/", "http://0x7f.1.2.3.4/", "http://[::x]/"]
+        {
+            let parsed = uri.parse::<Uri>();
+            assert!(parsed.is_err() || plain_host(&parsed.unwrap()).is_none(), "{uri}");
         }
     }
 }

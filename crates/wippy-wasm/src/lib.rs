@@ -25,6 +25,7 @@ mod files;
 mod funcs;
 mod guest;
 mod http;
+mod http_0_3;
 mod inspect;
 mod interfaces;
 mod limiter;

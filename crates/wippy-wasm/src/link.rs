@@ -11,6 +11,7 @@ use crate::files;
 use crate::funcs;
 use crate::guest::Guest;
 use crate::http;
+use crate::http_0_3;
 use crate::interfaces::{self, PREVIEW1};
 use crate::sockets;
 
@@ -44,6 +45,7 @@ pub(crate) fn components(engine: &Engine, class: Class) -> wasmtime::Result<Link
         files::shadow_concurrent(&mut linker)?;
         wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
         linker.allow_shadowing(true);
+        http_0_3::link(&mut linker)?;
         sockets::link_concurrent(&mut linker)?;
         linker.allow_shadowing(false);
     }

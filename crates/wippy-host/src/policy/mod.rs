@@ -204,6 +204,13 @@ impl Authorizer for Policies {
         }
         Ok(Scope::new(all))
     }
+
+    fn denials(&self, scope: &Scope) -> Scope {
+        let denies = |id: &&EntryId| {
+            self.policies.get(*id).is_some_and(|policy| policy.effect == Effect::Deny)
+        };
+        Scope::new(scope.policies().iter().filter(denies).cloned())
+    }
 }
 
 impl Denial<'_> {

@@ -13,7 +13,8 @@
 //! An actor has `:id() :meta()`, a policy `:id()`, a scope `:policies() :contains(policy)
 //! :with(policy) :without(policy)`. They are worth nothing by themselves: running something
 //! on another one's behalf asks for `security.actor.set` on the actor's ID, and in another
-//! scope for `security.scope.set` on each of its policies ([`Change::context`]).
+//! scope for `security.scope.set` on each of its policies, to which those of the process's own
+//! scope that deny are added ([`Change::context`]).
 //!
 //! An actor's `meta` has at most 64 KiB, as all values of a context together; a list of
 //! policies at most 1,000.
@@ -79,6 +80,14 @@ impl Change {
         if values.is_empty() && actor.is_none() && scope.is_none() {
             return Ok(process.context().clone());
         }
+        // No process sheds what is denied to it, whatever else it may do.
+        let scope = match (scope, process.context().scope()) {
+            (Some(new), Some(own)) => {
+                let denials = kernel(state)?.denials(own);
+                Some(Scope::new([new.policies(), denials.policies()].concat()))
+            }
+            (new, _) => new,
+        };
         let context = process.context().changed(|body| {
             body.values.extend(values);
             let principal = &mut body.principal;

@@ -42,6 +42,7 @@ fn policies() -> Policies {
             group(allow("myns:work", &["process.spawn", "process.host"], &["*"])),
             group(allow("myns:users", &["security.actor.set"], &["user:*"])),
             group(allow("myns:reads", &["security.scope.set"], &["myns:read"])),
+            policy("myns:no_secrets", Effect::Deny, &["*"], &["secret"]),
         ],
     )
 }
@@ -92,6 +93,15 @@ fn run(context: ContextBody, source: &str) -> Exit {
                  local a, s = security.actor(), security.scope()
                  return { a and a:id() or '-', a and a:meta().data or '-',
                           s and s:policies() or '-', ctx.all() }",
+            ))
+            .unwrap(),
+        );
+        node.add(
+            "myns:again",
+            LuaUnit::load(listed(
+                "myns:again",
+                "local security = require('security')
+                 return { security.can('view', 'secret'), security.can('view', 'other') }",
             ))
             .unwrap(),
         );
@@ -267,6 +277,30 @@ fn another_actor_or_scope_needs_permission() {
     assert!(root.starts_with(denied), "{root}");
     let denied = "security.scope.set on myns:all is denied to actor user:ann: no policy of its";
     assert!(wide.starts_with(denied), "{wide}");
+}
+
+/// With permission for everything else, and whatever scope it makes.
+#[test]
+fn nobody_sheds_a_policy_that_denies() {
+    let source = "
+        local own = security.scope()
+        local b = process.with_context()
+        local function scope_of(scope) return b:with_scope(scope):exec('child', 'processes')[3] end
+        local deeper = b:with_scope(own:without('no_secrets')):exec('again', 'processes')
+        return { scope_of(own:without('no_secrets')), scope_of(security.new_scope({ 'read' })),
+            scope_of(security.new_scope()), scope_of(own), deeper,
+            security.can('view', 'secret'), security.can('view', 'other') }";
+    let texts = |items: &[&str]| list(items.iter().map(|item| text(item)));
+    let expected = list([
+        texts(&["myns:all", "myns:no_secrets"]),
+        texts(&["myns:read", "myns:no_secrets"]),
+        texts(&["myns:no_secrets"]),
+        texts(&["myns:all", "myns:no_secrets"]),
+        list([Value::Bool(false), Value::Bool(true)]),
+        Value::Bool(false),
+        Value::Bool(true),
+    ]);
+    assert_eq!(value(body(&["myns:all", "myns:no_secrets"]), source), expected);
 }
 
 #[test]

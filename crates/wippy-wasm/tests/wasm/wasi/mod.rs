@@ -8,6 +8,7 @@ mod descriptors;
 mod escapes;
 mod filesystem;
 mod http;
+mod http_held;
 mod limits;
 mod mounts;
 mod network;
