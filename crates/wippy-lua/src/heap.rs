@@ -158,12 +158,14 @@ impl Heap {
 /// The slots of a stack that Lua makes twice as large, or as large as it can be. Nothing else
 /// grows by such sizes: the places of tables are powers of two.
 fn grown_stack(old: usize, new: usize) -> Option<usize> {
-    if old < STACK_SLOTS_MIN * SLOT_BYTES || old % SLOT_BYTES != 0 || new % SLOT_BYTES != 0 {
-        return None;
-    }
-    let (old, new) =
-        (old / SLOT_BYTES - STACK_EXTRA, (new / SLOT_BYTES).saturating_sub(STACK_EXTRA));
-    (new == old * 2 || new >= STACK_LUA_MAX && new < STACK_LUA_MAX + 1000).then_some(new)
+    let slots = |bytes: usize| {
+        let whole = bytes.is_multiple_of(SLOT_BYTES);
+        whole.then(|| (bytes / SLOT_BYTES).saturating_sub(STACK_EXTRA))
+    };
+    let (old, new) = (slots(old)?, slots(new)?);
+    let doubled = new == old * 2;
+    let greatest = (STACK_LUA_MAX..STACK_LUA_MAX + 1000).contains(&new);
+    (old >= STACK_SLOTS_MIN && new > old && (doubled || greatest)).then_some(new)
 }
 
 /// SAFETY: as for [`Heap::allocate`].

@@ -20,12 +20,12 @@
 //!   script catches.
 //! - A busy script gives way at the end of its time slice (`preempt.rs`).
 //!
-//! What no rule covers: C code of Lua runs no instruction, so nothing interrupts it. Where
-//! that matters its work is bounded (`bounded.rs`), but for these, which hold a worker for
-//! as long as they take, terminated or not: a pattern that backtracks (`string.find`,
-//! `match`, `gmatch`, `gsub`) on a long text; `table.sort` without a comparison, or with one
-//! of C, on a table as large as the memory allows; calling a value whose chain of `__call`
-//! leads back to itself.
+//! C code of Lua runs no instruction, so nothing interrupts it. What a script could keep busy
+//! there is therefore not Lua's own: searching (`strings.rs`, over the matcher of
+//! `pattern.rs`), sorting and long work on tables and texts (`bounded.rs`, over Lua code of
+//! ours in `long.lua`), compiling (`load.rs`), reading JSON (`modules/json_decode.rs`). Each
+//! looks at the clock now and then (`budget.rs`). What is left of C takes as long as copying
+//! or collecting the memory that the process may have; `docs/lua.md` lists it.
 //!
 //! Lua itself comes from `mlua`, whose C bindings are used; its safe layer is not, because
 //! its async functions cannot be called inside coroutines and each call through it costs

@@ -309,11 +309,9 @@ impl Search {
     }
 
     fn close(&mut self, at: usize) -> Result<(), Malformed> {
-        let open = self.captures.iter_mut().take(self.level).enumerate();
-        let (index, capture) = open
-            .filter(|(_, capture)| capture.extent == Extent::Open)
-            .next_back()
-            .ok_or(Malformed::NotOpen)?;
+        let mut taken = self.captures.iter_mut().take(self.level).enumerate();
+        let (index, capture) =
+            taken.rfind(|(_, capture)| capture.extent == Extent::Open).ok_or(Malformed::NotOpen)?;
         capture.extent = Extent::Bytes(at - capture.start);
         self.push(Frame::Closed(index))
     }

@@ -16,8 +16,8 @@
 //! 3. The handler reads `RUNNING` and sets the hook, and does nothing else.
 //!
 //! The stamps and the watcher belong to the program and not to a node, because signals do.
-//! The watcher sleeps while no stamp is set. Code inside Lua's own C functions (pattern
-//! matching, say) runs no instruction and is not interrupted.
+//! The watcher sleeps while no stamp is set. Code of C runs no instruction and is not
+//! interrupted: what takes long there looks at the clock itself (`budget.rs`).
 
 #![allow(unsafe_code)]
 

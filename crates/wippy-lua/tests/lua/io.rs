@@ -137,12 +137,11 @@ fn write_to_a_pipe() {
         let spec = LuaSpec { terminal: Some(terminal), ..spec("myns:writer", &writer) };
         node.add("myns:writer", LuaUnit::load(spec).unwrap());
         node.script("myns:neighbour", "require('time').sleep('20ms')");
-        let spawn = async |name, host| {
-            let request = SpawnRequest::new(id(name), id(host), vec![]);
-            node.kernel.spawn_watched(request).await.unwrap().1
-        };
-        let writer = spawn("myns:writer", "myns:terminal").await;
-        let neighbour = spawn("myns:neighbour", "myns:processes").await;
+        let request = |name, host| SpawnRequest::new(id(name), id(host), vec![]);
+        let writer = request("myns:writer", "myns:terminal");
+        let (_, writer) = node.kernel.spawn_watched(writer).await.unwrap();
+        let neighbour = request("myns:neighbour", "myns:processes");
+        let (_, neighbour) = node.kernel.spawn_watched(neighbour).await.unwrap();
         assert!(neighbour.await.is_normal());
         eprintln!("the neighbour has run");
         assert!(writer.await.is_normal());
