@@ -43,7 +43,7 @@ fn memory_runs_out() {
         "return (('x'):rep(5 << 20) .. 'y'):upper():rep(3)",
         "local t = {} for i = 1, 5000 do t[i] = ('x'):rep(2000) end return table.concat(t, ',')",
         // Next to the limit, whatever is made is garbage at once.
-        "local t = {} while collectgarbage('count') < 8050 do t[#t + 1] = ('x'):rep(1000) .. #t end while true do local s = ('y'):rep(90000) end",
+        "local t = {} repeat t[#t + 1] = ('x'):rep(1000) .. #t if collectgarbage('count') > 8000 then collectgarbage() end until collectgarbage('count') > 8000 while true do local s = ('y'):rep(60000) end",
     ] {
         let exit = with_memory(8 << 20, source);
         let Exit::Limit(Limit::Memory, error) = &exit else { panic!("{source}: {exit:?}") };
