@@ -21,6 +21,7 @@ use crate::long;
 use crate::modules;
 use crate::modules::io::{Writing, write_on};
 use crate::program::Import;
+use crate::protected::{pcall, xpcall};
 use crate::state::{Key, State, Type};
 use crate::strings;
 use crate::work::deliver;
@@ -55,6 +56,7 @@ pub(crate) fn open(state: State<'_>) {
     state.set_field(-2, "dump");
     note_names(state, "string");
     state.set_field(-2, "string");
+    bounded::bound_base(state);
     for name in REMOVED {
         state.push_nil();
         state.set_field(-2, name);
@@ -65,6 +67,7 @@ pub(crate) fn open(state: State<'_>) {
         ("load", load::load),
         ("print", print),
         ("require", require),
+        ("pcall", pcall),
         ("xpcall", xpcall),
     ]);
     note_names(state, "_G");
@@ -189,54 +192,6 @@ unsafe extern "C-unwind" fn setmetatable(raw: *mut lua_State) -> c_int {
             ffi::lua_rawset(raw, 2);
         }
         ffi::lua_settop(raw, 1);
-    }
-    1
-}
-
-/// As Lua's own, but that a message handler is not called once the process is dead: the
-/// error may come from the hook of `preempt.rs`, and hooks are off until it is caught, so
-/// that nothing would interrupt the handler.
-unsafe extern "C-unwind" fn xpcall(raw: *mut lua_State) -> c_int {
-    // SAFETY: as Lua's own implementation; the handler becomes the upvalue of `handle`.
-    unsafe {
-        let args = ffi::lua_gettop(raw) - 2;
-        ffi::luaL_checktype(raw, 2, ffi::LUA_TFUNCTION);
-        ffi::lua_pushvalue(raw, 2);
-        ffi::lua_pushcclosure(raw, handle, 1);
-        ffi::lua_copy(raw, -1, 2);
-        ffi::lua_settop(raw, -2);
-        // The first result, and the function, below its arguments.
-        ffi::lua_pushboolean(raw, 1);
-        ffi::lua_pushvalue(raw, 1);
-        ffi::lua_rotate(raw, 3, 2);
-        let status = ffi::lua_pcallk(raw, args, ffi::LUA_MULTRET, 2, 0, Some(xpcalled));
-        xpcalled(raw, status, 0)
-    }
-}
-
-unsafe extern "C-unwind" fn xpcalled(raw: *mut lua_State, status: c_int, _: isize) -> c_int {
-    // SAFETY: the stack is as `xpcall` left it, the results or the error above.
-    unsafe {
-        if status == ffi::LUA_OK || status == ffi::LUA_YIELD {
-            return ffi::lua_gettop(raw) - 2;
-        }
-        ffi::lua_pushboolean(raw, 0);
-        ffi::lua_pushvalue(raw, -2);
-    }
-    2
-}
-
-/// The message handler around that of the script.
-unsafe extern "C-unwind" fn handle(raw: *mut lua_State) -> c_int {
-    // SAFETY: Lua calls it with the error; nothing needs dropping when the handler raises.
-    unsafe {
-        ffi::lua_settop(raw, 1);
-        let core = Core::of(raw);
-        if !core.killed.get() && !core.heap.is_exhausted() {
-            ffi::lua_pushvalue(raw, ffi::lua_upvalueindex(1));
-            ffi::lua_insert(raw, 1);
-            ffi::lua_callk(raw, 1, 1, 0, None);
-        }
     }
     1
 }

@@ -18,7 +18,7 @@ use mlua::ffi::{self, lua_State};
 use crate::core::Core;
 use crate::long;
 use crate::sort;
-use crate::state::State;
+use crate::state::{State, TEXT_BYTES_MAX};
 
 /// Bytes of a table's element.
 const ELEMENT_BYTES: u64 = 16;
@@ -37,6 +37,11 @@ const DATE_FORMAT_BYTES_MAX: usize = 1 << 10;
 
 /// Bytes of the fixed sizes in a format of `string.pack` together.
 const PACKED_BYTES_MAX: usize = 16 << 20;
+
+/// Bounds the functions among the globals in the table on top.
+pub(crate) fn bound_base(state: State<'_>) {
+    wrap(state, "tonumber", tonumber);
+}
 
 /// Bounds the functions of `string` in the table on top.
 pub(crate) fn bound_string(state: State<'_>) {
@@ -377,6 +382,18 @@ unsafe extern "C-unwind" fn codes(raw: *mut lua_State) -> c_int {
 unsafe fn too_long(raw: *mut lua_State, arg: c_int) -> c_int {
     // SAFETY: raises.
     unsafe { ffi::luaL_argerror(raw, arg, c"too long for this function".as_ptr()) }
+}
+
+/// A text as long as that stands for no number.
+unsafe extern "C-unwind" fn tonumber(raw: *mut lua_State) -> c_int {
+    // SAFETY: Lua's own function checks the arguments.
+    unsafe {
+        if string_len(raw, 1) > TEXT_BYTES_MAX {
+            ffi::lua_pushnil(raw);
+            return 1;
+        }
+        original(raw)
+    }
 }
 
 unsafe extern "C-unwind" fn format(raw: *mut lua_State) -> c_int {

@@ -18,18 +18,16 @@
 //! A key of another type, a function, a thread, a foreign userdata, a cycle and nesting
 //! beyond [`Value::DEPTH_MAX`] are errors that name the path. Together the parts of one
 //! value, or of all arguments of one call, may have `host_buffer_bytes`, so that a small
-//! table that is held many times over does not become a large value. Reading them may take
-//! a second of processor time: to find out that a table with room for millions
-//! is empty takes milliseconds, and a list may hold it a million times.
+//! table that is held many times over does not become a large value. Nor may their tables have much
+//! more room than such values need: to find out that a table with room for millions is empty
+//! takes milliseconds, and a list may hold it a million times.
 //!
 //! On the way to Lua, `Nil` inside a list or map is `payload.null` too, because a table
 //! cannot hold nil; `Bytes` are a string. So `Value -> Lua -> Value` changes exactly: `Nil`
-//! inside to `Null`, `Bytes` that are UTF-8 to `String`, an empty `List` to an empty `Map`,
-//! trailing nothing else.
+//! inside to `Null`, `Bytes` that are UTF-8 to `String`, an empty `List` to an empty `Map`.
 
 use std::ffi::{c_int, c_void};
 use std::fmt;
-use std::time::Duration;
 
 use wippy_model::{Error, Kind, Map, Value};
 
@@ -41,11 +39,15 @@ use crate::uint;
 /// The one value that is `payload.null`.
 pub(crate) static NULL: Key = Key::new();
 
-/// Processor time that one call may spend on reading its values: several times what the
-/// largest ones take without optimization, so that no honest value meets it.
-const READ_MAX: Duration = Duration::from_secs(1);
+/// Bytes that a value may have for each place in its tables that is looked at. A value has
+/// more, wherever it is.
+const PLACE_BYTES: u64 = 8;
 
-/// Tables between two looks at the clock, which costs a system call.
+/// Places beyond that: one table that was large once and is not any more is no reason to
+/// refuse. To look at them takes some ten milliseconds.
+const PLACES_MIN: u64 = 2 << 20;
+
+/// Tables between two looks at whether the process is to end.
 const LOOK_TABLES: u64 = 16;
 
 /// How many more holes than values a list may have.
@@ -84,16 +86,15 @@ pub(crate) struct Budget {
     bytes_max: u64,
     /// Tables read so far.
     tables: u64,
-    /// Processor time of this thread when the first of [`LOOK_TABLES`] tables was read.
-    /// Not wall time: a loaded machine must not make a value invalid.
-    begun: Option<Duration>,
+    places_left: u64,
 }
 
 impl Budget {
     /// What one call of a script may use.
     pub(crate) fn new(state: State<'_>) -> Self {
         let bytes_max = state.core().program.limits.host_buffer_bytes;
-        Self { bytes_left: bytes_max, bytes_max, tables: 0, begun: None }
+        let places_left = bytes_max / PLACE_BYTES + PLACES_MIN;
+        Self { bytes_left: bytes_max, bytes_max, tables: 0, places_left }
     }
 }
 
@@ -184,20 +185,21 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// Counts a table, and refuses where reading has taken too long or nobody needs it.
-    fn look(&mut self) -> Result<(), Refused> {
+    /// Counts a table, and refuses where looking through it takes too long or nobody needs it.
+    fn look(&mut self, index: c_int) -> Result<(), Refused> {
         let budget = &mut *self.budget;
         budget.tables += 1;
-        if !budget.tables.is_multiple_of(LOOK_TABLES) {
-            return Ok(());
-        }
-        let now = processor_time();
-        let spent = now.saturating_sub(*budget.begun.get_or_insert(now));
-        if spent > READ_MAX || self.state.core().context.must_end() {
-            return Err(invalid(format!(
-                "reading the value takes longer than {} ms",
-                READ_MAX.as_millis()
-            )));
+        budget.places_left = match budget.places_left.checked_sub(self.state.places(index)) {
+            Some(left) => left,
+            None => {
+                return Err(invalid(
+                    "the tables have room for far more than is in them; copy what they hold \
+                     to new ones",
+                ));
+            }
+        };
+        if budget.tables.is_multiple_of(LOOK_TABLES) && self.state.core().context.must_end() {
+            return Err(invalid("the process is to end"));
         }
         Ok(())
     }
@@ -237,7 +239,7 @@ impl Reader<'_, '_> {
         if !state.reserve(8) {
             return Err(invalid("the Lua stack is full"));
         }
-        self.look()?;
+        self.look(index)?;
         self.around.push(table);
         let value = if failure::is_error(state, index) {
             self.read_error(index)
@@ -291,8 +293,9 @@ impl Reader<'_, '_> {
         let mut map = Map::new();
         state.push_nil();
         while state.next(index) {
+            // Before the key is looked at.
+            self.spend(24 + state.raw_len(state.top() - 1))?;
             let key = self.read_key(state.top() - 1)?;
-            self.spend(24 + key.len())?;
             let value = self.read(state.top());
             let value = match value {
                 Ok(value) => value,
@@ -310,7 +313,7 @@ impl Reader<'_, '_> {
     fn read_key(&self, index: c_int) -> Result<String, Refused> {
         let state = self.state;
         match (state.type_of(index), state.to_exact_integer(index)) {
-            (Type::String, _) => match state.to_str(index) {
+            (Type::String, _) => match state.to_long_str(index) {
                 Some(text) => Ok(text.to_owned()),
                 None => Err(invalid("a key of a map must be UTF-8")),
             },
@@ -339,16 +342,6 @@ impl Reader<'_, '_> {
         }
         Ok(Value::Map(map))
     }
-}
-
-/// Processor time that this thread of the system has used.
-#[allow(unsafe_code)]
-pub(crate) fn processor_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: writes the time that it is given.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    let (seconds, ns) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
-    Duration::new(seconds.unwrap_or(0), ns.unwrap_or(0))
 }
 
 impl Refused {

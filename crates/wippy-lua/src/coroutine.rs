@@ -17,6 +17,7 @@ use mlua::ffi::{self, lua_State};
 use crate::core::Core;
 use crate::host_fn::{Answer, host_fn, misuse};
 use crate::preempt;
+use crate::protected::{overflowed, push_overflow_of};
 use crate::state::{State, Type};
 
 /// Makes the library's table on top of the stack.
@@ -137,6 +138,10 @@ unsafe fn run(raw: *mut lua_State, thread: *mut lua_State, args: c_int) -> c_int
                 ffi::lua_xmove(thread, raw, results);
                 results
             }
+            status if overflowed(raw, status) => {
+                push_overflow_of(raw, thread);
+                -1
+            }
             _ => {
                 ffi::lua_xmove(thread, raw, 1);
                 -1
@@ -190,7 +195,7 @@ unsafe fn raise_wrapped(raw: *mut lua_State, thread: *mut lua_State) -> c_int {
         let status = ffi::lua_status(thread);
         if status != ffi::LUA_OK && status != ffi::LUA_YIELD {
             let closed = close_thread(raw, thread);
-            if closed != ffi::LUA_OK {
+            if closed != ffi::LUA_OK && !overflowed(raw, closed) {
                 ffi::lua_settop(raw, -2);
                 ffi::lua_xmove(thread, raw, 1);
             }
@@ -301,9 +306,13 @@ unsafe extern "C-unwind" fn close(raw: *mut lua_State) -> c_int {
                 ffi::lua_pushboolean(raw, 1);
                 1
             }
-            _ => {
+            closed => {
                 ffi::lua_pushboolean(raw, 0);
-                ffi::lua_xmove(thread, raw, 1);
+                if overflowed(raw, closed) {
+                    ffi::lua_pushstring(raw, c"stack overflow".as_ptr());
+                } else {
+                    ffi::lua_xmove(thread, raw, 1);
+                }
                 2
             }
         }

@@ -10,7 +10,7 @@ use wippy_model::{Error, Kind, Stack, Value};
 
 use crate::convert;
 use crate::modules::errors;
-use crate::state::{Key, State, Type};
+use crate::state::{Key, State, TEXT_BYTES_MAX, Type};
 
 /// The metatable of error objects.
 pub(crate) static ERROR: Key = Key::new();
@@ -125,11 +125,15 @@ fn from_table(state: State<'_>, index: c_int) -> Error {
     }
 }
 
-/// The text of a string or number; empty for anything else.
+/// The text of a string or number; empty for anything else. Of a long one the beginning: the
+/// text of an error is for people.
 pub(crate) fn text(state: State<'_>, index: c_int) -> String {
     match state.type_of(index) {
         Type::String => {
-            String::from_utf8_lossy(state.to_bytes(index).unwrap_or_default()).into_owned()
+            let bytes = state.to_bytes(index).unwrap_or_default();
+            let front = bytes.get(..TEXT_BYTES_MAX).unwrap_or(bytes);
+            let cut = if front.len() < bytes.len() { "..." } else { "" };
+            String::from_utf8_lossy(front).into_owned() + cut
         }
         Type::Number => match (state.to_exact_integer(index), state.to_number(index)) {
             (Some(number), _) => number.to_string(),

@@ -38,6 +38,14 @@ const STACK_LUA_MAX: usize = 1_000_000;
 
 const SLOT_BYTES: usize = 16;
 
+/// Of the limit, one part in so many is to be free after a collection that Lua makes for want
+/// of memory, or was freed by it.
+const FREED_PARTS: usize = 32;
+
+/// Collections in a row that may miss that. A script so near its limit does little else than
+/// collect, and each takes as long as the heap is large.
+const POOR_MAX: u8 = 4;
+
 /// One request to grow: block, old size, new size.
 type Request = (usize, usize, usize);
 
@@ -49,6 +57,10 @@ pub(crate) struct Heap {
     host: Cell<bool>,
     /// The refusal that Lua may still repair by collecting garbage.
     refused: Cell<Option<Request>>,
+    /// What was in use then.
+    used_then: Cell<usize>,
+    /// Collections in a row that freed next to nothing.
+    poor: Cell<u8>,
     exhausted: Cell<bool>,
 }
 
@@ -59,6 +71,8 @@ impl Heap {
             limit,
             host: Cell::new(true),
             refused: Cell::new(None),
+            used_then: Cell::new(0),
+            poor: Cell::new(0),
             exhausted: Cell::new(false),
         }
     }
@@ -71,6 +85,13 @@ impl Heap {
     /// Whether the guest met the limit, be it caught or not.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.exhausted.get()
+    }
+
+    /// Whether the guest was refused memory, for good or until Lua has collected.
+    pub(crate) fn is_refused(&self) -> bool {
+        let refused = self.refused.take();
+        self.refused.set(refused);
+        refused.is_some() || self.exhausted.get()
     }
 
     /// Whether more is in use than the limit: the host was not refused.
@@ -104,7 +125,7 @@ impl Heap {
         }
         match self.refused.take() {
             // Lua's second attempt, after a collection.
-            Some(refused) if refused == request && fits => {}
+            Some(refused) if refused == request && fits => self.judge_collection(new - old),
             // The second attempt failed, or Lua gave up after the first.
             Some(_) => {
                 self.exhausted.set(true);
@@ -113,9 +134,25 @@ impl Heap {
             None => {}
         }
         if !fits {
+            self.used_then.set(self.used.get());
             self.refused.set(Some(request));
         }
         fits
+    }
+
+    /// Judges the collection that made room for so many bytes.
+    fn judge_collection(&self, bytes: usize) {
+        let part = self.limit / FREED_PARTS;
+        let freed = self.used_then.get().saturating_sub(self.used.get());
+        let free = self.limit - self.used.get().saturating_add(bytes).min(self.limit);
+        if freed >= part || free >= part {
+            return self.poor.set(0);
+        }
+        self.poor.set(self.poor.get() + 1);
+        if self.poor.get() >= POOR_MAX {
+            self.exhausted.set(true);
+            preempt::arm_running();
+        }
     }
 
     /// The allocator function of the VM.
@@ -138,7 +175,7 @@ impl Heap {
         if let Some(slots) = grown_stack(old, new)
             && (slots > STACK_SLOTS_MAX || preempt::is_stuck())
         {
-            // The memory is not exhausted: this is an error of the script like any other.
+            // The memory is not exhausted: this is an error of the script, see `protected.rs`.
             return ptr::null_mut();
         }
         if new > old && !heap.allows((block as usize, old, new)) {
@@ -214,6 +251,29 @@ mod tests {
         assert!(!heap.allows((0, 0, 200)));
         assert!(heap.allows((0, 0, 5)));
         assert!(heap.is_exhausted());
+    }
+
+    #[test]
+    fn collections_that_free_next_to_nothing_exhaust() {
+        let heap = Heap::new(3200);
+        heap.host_mode(false);
+        let collect = |before: usize, after: usize| {
+            heap.used.set(before);
+            assert!(!heap.allows((0, 0, 3300 - before)));
+            heap.used.set(after);
+            assert!(heap.allows((0, 0, 3300 - before)));
+            heap.is_exhausted()
+        };
+        for _ in 0..10 {
+            // Much is freed, or is free.
+            assert!(!collect(3190, 3080));
+            assert!(!collect(1600, 1300));
+            assert!(!collect(3190, 3090));
+        }
+        assert!(!collect(3190, 3091));
+        assert!(!collect(3190, 3091));
+        assert!(!collect(3190, 3091));
+        assert!(collect(3190, 3091));
     }
 
     #[test]

@@ -54,6 +54,8 @@ mod output;
 mod pattern;
 mod preempt;
 mod program;
+mod protected;
+mod single;
 mod sort;
 mod source;
 mod state;

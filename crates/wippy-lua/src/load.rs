@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use mlua::ffi::{self, lua_State};
 
-use crate::convert::processor_time;
 use crate::core::Core;
 use crate::preempt;
 
@@ -120,4 +119,14 @@ unsafe fn next_part(raw: *mut lua_State, feed: *mut Feed) {
         // An empty part ends the text.
         (*feed).from_function = len > 0;
     }
+}
+
+/// Processor time that this thread of the system has used. Not wall time: a loaded machine
+/// must not make a text invalid.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes the time that it is given.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    let (seconds, ns) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
+    Duration::new(seconds.unwrap_or(0), ns.unwrap_or(0))
 }

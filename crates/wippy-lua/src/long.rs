@@ -13,6 +13,7 @@ use mlua::ffi::{self, lua_Debug, lua_State};
 
 use crate::core::Core;
 use crate::host_fn::{Answer, host_fn};
+use crate::protected::{overflowed, push_overflow};
 use crate::sort::sort_range;
 use crate::state::{Key, State, Type};
 use crate::vm::Compiler;
@@ -74,7 +75,9 @@ unsafe extern "C-unwind" fn returned(raw: *mut lua_State, status: c_int, below: 
         if status == ffi::LUA_OK || status == ffi::LUA_YIELD {
             return ffi::lua_gettop(raw) - c_int::try_from(below).unwrap_or(0);
         }
-        if ffi::lua_type(raw, -1) == ffi::LUA_TSTRING {
+        if overflowed(raw, status) {
+            push_overflow(raw);
+        } else if ffi::lua_type(raw, -1) == ffi::LUA_TSTRING {
             let mut len = 0;
             let text = ffi::lua_tolstring(raw, -1, &raw mut len);
             let text = std::slice::from_raw_parts(text.cast::<u8>(), len);

@@ -9,6 +9,14 @@
 //! a pattern is "too complex". A pattern is read as far as it is needed and no further, so
 //! that a mistake in it shows exactly when Lua would have met it.
 
+use crate::single::{Members, Single};
+
+/// Bytes of a pattern, but of one that is found as it is.
+pub(crate) const PATTERN_BYTES_MAX: usize = 64 << 10;
+
+/// Sets of a pattern that are kept ready; more are read again and again.
+const SETS_MAX: usize = 8;
+
 /// Captures of one pattern.
 pub(crate) const CAPTURES_MAX: usize = 32;
 
@@ -20,6 +28,9 @@ const WINDOW_BYTES: usize = 16 << 10;
 
 /// Bytes of such a loop for one unit of fuel.
 const BYTES_OF_FUEL: usize = 16;
+
+/// Bytes of a set for one unit of fuel.
+const SET_BYTES_OF_FUEL: usize = 2;
 
 /// What is wrong with a pattern, in Lua's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +108,17 @@ pub(crate) struct Search {
     level: usize,
     captures: [Capture; CAPTURES_MAX],
     frames: [Frame; DEPTH_MAX],
+    /// Sets of the pattern that were read: so many in all, of which the last are kept.
+    sets_read: usize,
+    sets: [SetAt; SETS_MAX],
+}
+
+/// A set, the item of the pattern that it is, and where the pattern goes on.
+#[derive(Clone, Copy)]
+struct SetAt {
+    item: usize,
+    rest: usize,
+    members: Members,
 }
 
 impl Search {
@@ -113,6 +135,8 @@ impl Search {
             level: 0,
             captures: [Capture { start: 0, extent: Extent::Open }; CAPTURES_MAX],
             frames: [Frame::Opened; DEPTH_MAX],
+            sets_read: 0,
+            sets: [SetAt { item: 0, rest: 0, members: Members::NONE }; SETS_MAX],
         }
     }
 
@@ -126,6 +150,7 @@ impl Search {
         self.half_done = None;
         self.depth = 0;
         self.level = 0;
+        self.sets_read = 0;
     }
 
     /// Captures of the match that was found.
@@ -215,7 +240,7 @@ impl Search {
                     if pattern.get(item + 2) != Some(&b'[') {
                         return Err(Malformed::NoFrontier);
                     }
-                    let (set, rest) = Single::parse(pattern, item + 2)?;
+                    let (set, rest) = self.single(pattern, item + 2, &mut left)?;
                     let before = at.checked_sub(1).and_then(|at| text.get(at)).copied();
                     let here = text.get(at).copied();
                     item = rest;
@@ -223,16 +248,18 @@ impl Search {
                 }
                 Some(b'%') if pattern.get(item + 1).is_some_and(u8::is_ascii_digit) => {
                     let digit = pattern.get(item + 1).copied().unwrap_or(b'0');
-                    let again = self.captured_again(text, at, digit)?;
-                    item += 2;
-                    if let Some(len) = again {
-                        left = left.saturating_sub(fuel_of(len));
-                        at += len;
+                    match self.captured_again(text, at, digit, &mut left)? {
+                        Again::Here(len) => {
+                            at += len;
+                            item += 2;
+                            true
+                        }
+                        Again::Not => false,
+                        Again::Paused => continue,
                     }
-                    again.is_some()
                 }
                 Some(_) => {
-                    let (single, rest) = Single::parse(pattern, item)?;
+                    let (single, rest) = self.single(pattern, item, &mut left)?;
                     let hit = text.get(at).is_some_and(|byte| single.contains(*byte));
                     match (pattern.get(rest), hit) {
                         (Some(b'*' | b'?' | b'-'), false) => {
@@ -271,7 +298,7 @@ impl Search {
             if matched {
                 continue;
             }
-            match self.back(text, pattern)? {
+            match self.back(text, pattern, &mut left)? {
                 Some(other) => (at, item) = other,
                 None => {
                     if self.anchored || self.start >= text.len() {
@@ -280,12 +307,53 @@ impl Search {
                     }
                     self.start += 1;
                     self.level = 0;
-                    if let Some(head) = *head.get_or_insert_with(|| first_single(pattern)) {
+                    let head = match head {
+                        Some(head) => head,
+                        None => *head.insert(self.first_single(pattern, &mut left)),
+                    };
+                    if let Some(head) = head {
                         self.skip_to(text, head, &mut left);
                     }
                     (at, item) = (self.start, 0);
                 }
             }
+        }
+    }
+
+    /// The single at `item`, and where the pattern goes on.
+    fn single(
+        &mut self,
+        pattern: &[u8],
+        item: usize,
+        left: &mut u32,
+    ) -> Result<(Single, usize), Malformed> {
+        if pattern.get(item) != Some(&b'[') {
+            return Single::parse(pattern, item);
+        }
+        let kept = self.sets.iter().take(self.sets_read).find(|set| set.item == item);
+        if let Some(set) = kept {
+            return Ok((Single::Set(set.members), set.rest));
+        }
+        let (members, rest) = Members::parse(pattern, item + 1)?;
+        let fuel = (rest - item) / SET_BYTES_OF_FUEL;
+        *left = left.saturating_sub(u32::try_from(fuel).unwrap_or(u32::MAX));
+        if let Some(slot) = self.sets.get_mut(self.sets_read % SETS_MAX) {
+            *slot = SetAt { item, rest, members };
+            self.sets_read += 1;
+        }
+        Ok((Single::Set(members), rest))
+    }
+
+    /// The single that every match begins with, if it begins with one.
+    fn first_single(&mut self, pattern: &[u8], left: &mut u32) -> Option<Single> {
+        match pattern {
+            [] | [b'(' | b')' | b'.', ..] | [b'%', b'b' | b'f' | b'0'..=b'9', ..] | [b'$'] => None,
+            _ => match self.single(pattern, 0, left) {
+                Ok((single, rest)) if !matches!(pattern.get(rest), Some(b'*' | b'?' | b'-')) => {
+                    Some(single)
+                }
+                _ => None,
+            },
         }
     }
 
@@ -317,8 +385,22 @@ impl Search {
     }
 
     /// Takes choices back until one has another way to go; that way.
-    fn back(&mut self, text: &[u8], pattern: &[u8]) -> Result<Option<(usize, usize)>, Malformed> {
+    fn back(
+        &mut self,
+        text: &[u8],
+        pattern: &[u8],
+        left: &mut u32,
+    ) -> Result<Option<(usize, usize)>, Malformed> {
         while let Some(top) = self.depth.checked_sub(1) {
+            if let Some(Frame::Fewest { at, item, rest }) = self.frames.get(top).copied() {
+                let (single, _) = self.single(pattern, item, left)?;
+                if text.get(at).is_some_and(|byte| single.contains(*byte)) {
+                    if let Some(Frame::Fewest { at, .. }) = self.frames.get_mut(top) {
+                        *at += 1;
+                    }
+                    return Ok(Some((at + 1, rest)));
+                }
+            }
             let Some(frame) = self.frames.get_mut(top) else { break };
             match frame {
                 Frame::Opened => self.level -= 1,
@@ -335,14 +417,7 @@ impl Search {
                     *end -= 1;
                     return Ok(Some((*end, *rest)));
                 }
-                Frame::Most { .. } => {}
-                Frame::Fewest { at, item, rest } => {
-                    let (single, _) = Single::parse(pattern, *item)?;
-                    if text.get(*at).is_some_and(|byte| single.contains(*byte)) {
-                        *at += 1;
-                        return Ok(Some((*at, *rest)));
-                    }
-                }
+                Frame::Most { .. } | Frame::Fewest { .. } => {}
             }
             self.depth = top;
         }
@@ -353,7 +428,7 @@ impl Search {
     fn take_most(
         &mut self,
         text: &[u8],
-        single: Single<'_>,
+        single: Single,
         from: usize,
         left: &mut u32,
     ) -> Option<usize> {
@@ -415,29 +490,46 @@ impl Search {
         }
     }
 
-    /// The length of a capture that stands here again.
+    /// Whether a capture stands here again. Large ones are compared piece by piece, and the
+    /// fuel is burnt whatever comes of it.
     fn captured_again(
-        &self,
+        &mut self,
         text: &[u8],
         at: usize,
         digit: u8,
-    ) -> Result<Option<usize>, Malformed> {
+        left: &mut u32,
+    ) -> Result<Again, Malformed> {
         let index = usize::from(digit).wrapping_sub(usize::from(b'1'));
         let capture = self.captures.get(index).filter(|_| index < self.level);
-        match capture {
+        let (start, len) = match capture {
             None | Some(Capture { extent: Extent::Open, .. }) => {
-                Err(Malformed::NoCapture(u32::from(digit - b'0')))
+                return Err(Malformed::NoCapture(u32::from(digit - b'0')));
             }
-            Some(Capture { extent: Extent::Position, .. }) => Ok(None),
-            Some(Capture { start, extent: Extent::Bytes(len) }) => {
-                let captured = text.get(*start..*start + *len);
-                Ok(captured.filter(|bytes| text.get(at..at + len) == Some(bytes)).map(|_| *len))
+            Some(Capture { extent: Extent::Position, .. }) => return Ok(Again::Not),
+            Some(Capture { start, extent: Extent::Bytes(len) }) => (*start, *len),
+        };
+        if text.len() - at < len {
+            return Ok(Again::Not);
+        }
+        let mut same = self.half_done.take().map_or(0, |(same, _)| same);
+        while same < len {
+            let piece = (len - same).min(WINDOW_BYTES);
+            let piece_at = |from: usize| text.get(from + same..from + same + piece);
+            *left = left.saturating_sub(fuel_of(piece));
+            if piece_at(start) != piece_at(at) {
+                return Ok(Again::Not);
+            }
+            same += piece;
+            if *left == 0 && same < len {
+                self.half_done = Some((same, 0));
+                return Ok(Again::Paused);
             }
         }
+        Ok(Again::Here(len))
     }
 
     /// Goes to the next place where the single is, or some way towards it.
-    fn skip_to(&mut self, text: &[u8], single: Single<'_>, left: &mut u32) {
+    fn skip_to(&mut self, text: &[u8], single: Single, left: &mut u32) {
         let end = text.len().min(self.start + WINDOW_BYTES);
         let window = text.get(self.start..end).unwrap_or_default();
         let found = match single {
@@ -456,6 +548,12 @@ enum Balanced {
     Paused,
 }
 
+enum Again {
+    Here(usize),
+    Not,
+    Paused,
+}
+
 fn fuel_of(bytes: usize) -> u32 {
     u32::try_from(bytes / BYTES_OF_FUEL).unwrap_or(u32::MAX)
 }
@@ -463,183 +561,6 @@ fn fuel_of(bytes: usize) -> u32 {
 /// The number of a capture for people.
 fn number(index: usize) -> u32 {
     u32::try_from(index).map_or(u32::MAX, |index| index + 1)
-}
-
-/// The single that every match begins with, if it begins with one.
-fn first_single(pattern: &[u8]) -> Option<Single<'_>> {
-    match pattern {
-        [] | [b'(' | b')' | b'.', ..] | [b'%', b'b' | b'f' | b'0'..=b'9', ..] | [b'$'] => None,
-        _ => match Single::parse(pattern, 0) {
-            Ok((single, rest)) if !matches!(pattern.get(rest), Some(b'*' | b'?' | b'-')) => {
-                Some(single)
-            }
-            _ => None,
-        },
-    }
-}
-
-/// Whether a pattern has none of the characters that make one.
-pub(crate) fn is_plain(pattern: &[u8]) -> bool {
-    !pattern.iter().any(|byte| b"^$*+?.([%-".contains(byte))
-}
-
-/// An item that stands for one byte.
-#[derive(Clone, Copy)]
-enum Single<'p> {
-    Any,
-    Byte(u8),
-    Class {
-        bits: u16,
-        negated: bool,
-    },
-    /// What stands between the brackets.
-    Set {
-        members: &'p [u8],
-        negated: bool,
-    },
-}
-
-impl<'p> Single<'p> {
-    /// The single at `item`, and where the pattern goes on.
-    fn parse(pattern: &'p [u8], item: usize) -> Result<(Self, usize), Malformed> {
-        match pattern.get(item) {
-            Some(b'.') => Ok((Self::Any, item + 1)),
-            Some(b'%') | None => match pattern.get(item + 1) {
-                Some(letter) => Ok((Self::class(*letter), item + 2)),
-                None => Err(Malformed::EndsWithPercent),
-            },
-            Some(b'[') => Self::parse_set(pattern, item + 1),
-            Some(byte) => Ok((Self::Byte(*byte), item + 1)),
-        }
-    }
-
-    fn parse_set(pattern: &'p [u8], from: usize) -> Result<(Self, usize), Malformed> {
-        let negated = pattern.get(from) == Some(&b'^');
-        let from = from + usize::from(negated);
-        let mut end = from;
-        loop {
-            // The first member may be a bracket.
-            match pattern.get(end) {
-                None => return Err(Malformed::NoBracket),
-                Some(b'%') if end + 1 < pattern.len() => end += 2,
-                Some(_) => end += 1,
-            }
-            if pattern.get(end) == Some(&b']') {
-                let members = pattern.get(from..end).unwrap_or_default();
-                return Ok((Self::Set { members, negated }, end + 1));
-            }
-        }
-    }
-
-    fn class(letter: u8) -> Self {
-        match class_bits(letter.to_ascii_lowercase()) {
-            0 => Self::Byte(letter),
-            bits => Self::Class { bits, negated: letter.is_ascii_uppercase() },
-        }
-    }
-
-    #[inline]
-    fn contains(self, byte: u8) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Byte(own) => own == byte,
-            Self::Class { bits, negated } => (classes_of(byte) & bits != 0) != negated,
-            Self::Set { members, negated } => is_member(members, byte) != negated,
-        }
-    }
-
-    /// How many bytes at the front of the text it stands for.
-    fn run_len(self, text: &[u8]) -> usize {
-        let end = match self {
-            Self::Any => None,
-            Self::Byte(own) => text.iter().position(|byte| *byte != own),
-            Self::Class { bits, negated } => {
-                text.iter().position(|byte| (classes_of(*byte) & bits != 0) == negated)
-            }
-            Self::Set { members, negated } => {
-                text.iter().position(|byte| is_member(members, *byte) == negated)
-            }
-        };
-        end.unwrap_or(text.len())
-    }
-}
-
-fn is_member(members: &[u8], byte: u8) -> bool {
-    let mut rest = members;
-    loop {
-        rest = match rest {
-            [] => return false,
-            [b'%', letter, after @ ..] => {
-                if Single::class(*letter).contains(byte) {
-                    return true;
-                }
-                after
-            }
-            // A range took the first of two percent signs. Lua looks at the bracket then.
-            [b'%'] => return byte == b']',
-            [low, b'-', high, after @ ..] => {
-                if (*low..=*high).contains(&byte) {
-                    return true;
-                }
-                after
-            }
-            [own, after @ ..] => {
-                if *own == byte {
-                    return true;
-                }
-                after
-            }
-        };
-    }
-}
-
-const LETTERS: [u8; 11] = *b"acdglpsuwxz";
-
-/// The bit of a class's letter, or none.
-fn class_bits(letter: u8) -> u16 {
-    match LETTERS.iter().position(|known| *known == letter) {
-        Some(index) => 1 << index,
-        None => 0,
-    }
-}
-
-/// The classes that a byte is in, those of the C locale.
-static CLASSES: [u16; 256] = {
-    let mut classes = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let mut index = 0;
-        while index < LETTERS.len() {
-            #[allow(clippy::cast_possible_truncation, reason = "it is below 256")]
-            #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler")]
-            if is_in_class(byte as u8, LETTERS[index]) {
-                classes[byte] |= 1 << index;
-            }
-            index += 1;
-        }
-        byte += 1;
-    }
-    classes
-};
-
-fn classes_of(byte: u8) -> u16 {
-    CLASSES.get(usize::from(byte)).copied().unwrap_or(0)
-}
-
-const fn is_in_class(byte: u8, letter: u8) -> bool {
-    match letter {
-        b'a' => byte.is_ascii_alphabetic(),
-        b'c' => byte.is_ascii_control(),
-        b'd' => byte.is_ascii_digit(),
-        b'g' => byte.is_ascii_graphic(),
-        b'l' => byte.is_ascii_lowercase(),
-        b'p' => byte.is_ascii_punctuation(),
-        b's' => matches!(byte, b' ' | 9..=13),
-        b'u' => byte.is_ascii_uppercase(),
-        b'w' => byte.is_ascii_alphanumeric(),
-        b'x' => byte.is_ascii_hexdigit(),
-        _ => byte == 0,
-    }
 }
 
 #[cfg(test)]
@@ -662,6 +583,10 @@ mod tests {
             ("abab", "(ab)%1", Some((0, 4))),
             ("x", "y", None),
             ("]", "[--%%]", Some((0, 1))),
+            ("a-z", "[a%-]+", Some((0, 2))),
+            ("\u{7f}@A", "[@-\u{7f}]+$", Some((0, 3))),
+            ("az09", "[^a-y]+", Some((1, 4))),
+            ("b", "[z-a]", None),
         ] {
             let found = match find(text, pattern) {
                 Ok(Progress::Found { start, end }) => Some((start, end)),
@@ -693,6 +618,9 @@ mod tests {
             (long.as_str(), "%b()$"),
             (long.as_str(), "^.*()%)$"),
             (long.as_str(), "z"),
+            ("[x] = a1, b2", "([%w_]-)([^%d,]*)[1-3]+, [%D][]2-][^%a]?$"),
+            (format!("{0}y{0}y", "ab".repeat(30_000)).leak(), "^(.*)y%1y$"),
+            ("abcdefghijk", "[a][b][c][d][e][f][g][h][i][j]-[k]$"),
         ] {
             let whole = find(text, pattern.trim_start_matches('^'));
             let mut search = Search::idle();

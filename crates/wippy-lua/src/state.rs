@@ -16,6 +16,9 @@ use mlua::ffi::{self, lua_State};
 
 use crate::core::Core;
 
+/// Bytes of the longest text that is a name, an ID, a topic, a duration or the text of an error.
+pub(crate) const TEXT_BYTES_MAX: usize = 64 << 10;
+
 /// Slots of the stack that a function may use without asking for more.
 const SLOTS: c_int = 20;
 
@@ -124,6 +127,7 @@ impl<'s> State<'s> {
             Type::Bool => "boolean",
             Type::Light | Type::Userdata => "userdata",
             Type::Number => "number",
+            Type::String if self.is_long(index) => "string that is too long",
             Type::String => "string",
             Type::Table => "table",
             Type::Function => "function",
@@ -181,8 +185,19 @@ impl<'s> State<'s> {
         }
     }
 
-    /// The text of a string that is UTF-8; as [`State::to_bytes`].
+    /// The text of a string that is UTF-8 and no longer than [`TEXT_BYTES_MAX`]: a name, an
+    /// ID, a duration. As [`State::to_bytes`].
     pub(crate) fn to_str(self, index: c_int) -> Option<&'s str> {
+        if self.is_long(index) { None } else { self.to_long_str(index) }
+    }
+
+    /// Whether a string is longer than [`TEXT_BYTES_MAX`].
+    pub(crate) fn is_long(self, index: c_int) -> bool {
+        self.type_of(index) == Type::String && self.raw_len(index) > TEXT_BYTES_MAX
+    }
+
+    /// The text of a string that is UTF-8, of any length: looking at it takes as long as that.
+    pub(crate) fn to_long_str(self, index: c_int) -> Option<&'s str> {
         std::str::from_utf8(self.to_bytes(index)?).ok()
     }
 
@@ -265,6 +280,32 @@ impl<'s> State<'s> {
     pub(crate) fn raw_len(self, index: c_int) -> usize {
         // SAFETY: any acceptable index may be asked.
         unsafe { ffi::lua_rawlen(self.raw, index) }
+    }
+
+    /// Places that a walk through a table looks at, whether something is in them or not.
+    pub(crate) fn places(self, table: c_int) -> u64 {
+        /// The front of Lua's own table.
+        #[repr(C)]
+        struct Front {
+            next: *const c_void,
+            kind: u8,
+            marked: u8,
+            flags: u8,
+            nodes_log2: u8,
+            array: u32,
+        }
+        // With this flag the array has the next power of two of places.
+        const ROUNDED: u8 = 1 << 7;
+        let front = self.to_pointer(table).cast::<Front>();
+        if !self.is_table(table) || front.is_null() {
+            return 0;
+        }
+        // SAFETY: a table begins like this in the version of Lua that is built in, which a test
+        // holds this against.
+        let Front { flags, nodes_log2, array, .. } = unsafe { front.read() };
+        let array = u64::from(array);
+        let array = if flags & ROUNDED == 0 { array } else { array.next_power_of_two() };
+        array.saturating_add(1_u64.checked_shl(nodes_log2.into()).unwrap_or(u64::MAX))
     }
 
     fn is_table(self, index: c_int) -> bool {

@@ -18,11 +18,25 @@ use memchr::{memchr, memmem};
 use mlua::ffi::{self, lua_State};
 
 use crate::budget::{FUEL, Look, give_way, look};
-use crate::pattern::{Capture, Extent, Malformed, Progress, Search, is_plain};
+use crate::pattern::{Capture, Extent, Malformed, PATTERN_BYTES_MAX, Progress, Search};
+use crate::single::is_plain;
 use crate::state::State;
 
 /// Bytes that a search for plain text looks at between two looks at the clock.
 const WINDOW_BYTES: usize = 256 << 10;
+
+/// Bytes of a plain text that are searched for; the rest is compared where they are.
+const FRONT_BYTES: usize = 1 << 20;
+
+/// Fuel of a reference in a replacement, and of one that becomes a number's text.
+const REFERENCE_FUEL: u32 = 8;
+const POSITION_FUEL: u32 = 64;
+
+/// Bytes of a replacement for one unit of fuel.
+const REPLACEMENT_BYTES_OF_FUEL: usize = 16;
+
+/// Bytes of output for one unit of fuel.
+const OUTPUT_BYTES_OF_FUEL: usize = 64;
 
 thread_local! {
     /// The search under way on this system thread. Nothing of a script runs between its
@@ -63,7 +77,11 @@ unsafe fn begin(raw: *mut lua_State, what: isize) -> c_int {
             ffi::lua_pushnil(raw);
             return 1;
         }
-        if what == FIND && (ffi::lua_toboolean(raw, 4) != 0 || is_plain(pattern)) {
+        if what == FIND && ffi::lua_toboolean(raw, 4) != 0 {
+            return find_plain(raw, start);
+        }
+        check_pattern(raw, pattern);
+        if what == FIND && is_plain(pattern) {
             return find_plain(raw, start);
         }
         (*search()).begin(start, None, is_anchored(pattern));
@@ -140,31 +158,46 @@ unsafe fn restore(raw: *mut lua_State) {
     }
 }
 
+/// Goes from one place to the next where the front of the plain text is, and compares the
+/// whole there.
 unsafe fn find_plain(raw: *mut lua_State, start: usize) -> c_int {
     // SAFETY: the first two slots are strings.
     unsafe {
         let (text, plain) = (text_at(raw, 1), text_at(raw, 2));
+        let front = plain.get(..plain.len().min(FRONT_BYTES)).unwrap_or_default();
+        let step = WINDOW_BYTES.max(front.len());
         let mut start = start;
-        loop {
-            let step = WINDOW_BYTES.max(plain.len());
-            let end = text.len().min(start + step + plain.len());
+        let mut seen = 0;
+        while text.len() - start >= plain.len() {
+            // A match may lie across the end of the window.
+            let end = text.len().min(start + step + front.len());
             let window = text.get(start..end).unwrap_or_default();
-            if let Some(at) = memmem::find(window, plain) {
+            let found = memmem::find(window, front);
+            if let Some(at) = found
+                && text.get(start + at..start + at + plain.len()) == Some(plain)
+            {
                 ffi::lua_pushinteger(raw, integer(start + at + 1));
                 ffi::lua_pushinteger(raw, integer(start + at + plain.len()));
                 return 2;
             }
-            if end == text.len() {
-                ffi::lua_pushnil(raw);
-                return 1;
+            if found.is_none() && end == text.len() {
+                break;
             }
-            // A match may lie across the end of the window.
-            start += step;
-            if matches!(look(raw), Look::GiveWay) {
-                ffi::lua_pushinteger(raw, integer(start));
-                return give_way(raw, 0, find_plain_again);
+            start += found.map_or(step, |at| at + 1);
+            seen += found.map_or(step, |at| at + front.len() + plain.len());
+            if start > text.len() {
+                break;
+            }
+            if seen >= WINDOW_BYTES {
+                seen = 0;
+                if matches!(look(raw), Look::GiveWay) {
+                    ffi::lua_pushinteger(raw, integer(start));
+                    return give_way(raw, 0, find_plain_again);
+                }
             }
         }
+        ffi::lua_pushnil(raw);
+        1
     }
 }
 
@@ -192,6 +225,7 @@ unsafe extern "C-unwind" fn gmatch(raw: *mut lua_State) -> c_int {
     unsafe {
         let (text, pattern) = (check_text(raw, 1), check_text(raw, 2));
         let from = start_position(ffi::luaL_optinteger(raw, 3, 1), text.len());
+        check_pattern(raw, pattern);
         ffi::lua_settop(raw, 2);
         let block = ffi::lua_newuserdatauv(raw, size_of::<Gmatch>(), 0).cast::<Gmatch>();
         block.write(Gmatch { text, pattern, from, not_end: None });
@@ -271,6 +305,8 @@ struct Gsub {
     /// The match that is being replaced.
     start: usize,
     end: usize,
+    /// How far the replacement text of this match has been expanded, while it is.
+    expanded: Option<usize>,
     /// The text made so far: in the block, or at first on the stack of this function.
     output: *mut u8,
     used: usize,
@@ -281,8 +317,7 @@ struct Gsub {
 unsafe extern "C-unwind" fn gsub(raw: *mut lua_State) -> c_int {
     // SAFETY: the arguments are checked first.
     unsafe {
-        let text = check_text(raw, 1);
-        check_text(raw, 2);
+        let (text, pattern) = (check_text(raw, 1), check_text(raw, 2));
         let kind = ffi::lua_type(raw, REPLACEMENT);
         let count_max = ffi::luaL_optinteger(raw, 4, integer(text.len() + 1));
         match kind {
@@ -292,6 +327,7 @@ unsafe extern "C-unwind" fn gsub(raw: *mut lua_State) -> c_int {
             }
             _ => return not_a(raw, REPLACEMENT, c"string/function/table"),
         }
+        check_pattern(raw, pattern);
         ffi::lua_settop(raw, 4);
         ffi::lua_pushnil(raw);
         let gsub = Gsub {
@@ -302,6 +338,7 @@ unsafe extern "C-unwind" fn gsub(raw: *mut lua_State) -> c_int {
             changed: false,
             start: 0,
             end: 0,
+            expanded: None,
             output: ptr::null_mut(),
             used: 0,
             capacity: 0,
@@ -324,38 +361,35 @@ unsafe fn substitute(raw: *mut lua_State, mut gsub: Gsub, mut under_way: bool) -
         }
         let mut fuel = FUEL;
         while under_way || gsub.count < gsub.count_max {
-            if !under_way {
-                (*search()).begin(gsub.from, gsub.not_end, anchored);
+            let before = gsub.used;
+            if gsub.expanded.is_none() {
+                if !under_way {
+                    (*search()).begin(gsub.from, gsub.not_end, anchored);
+                }
+                match run(raw, text, pattern, &mut fuel) {
+                    Progress::Paused => return gsub.give_way(raw),
+                    Progress::None => break,
+                    Progress::Found { start, end } => {
+                        gsub.count += 1;
+                        (gsub.start, gsub.end) = (start, end);
+                        gsub.append(raw, text.get(gsub.from..start).unwrap_or_default());
+                        gsub.expanded = (kind == ffi::LUA_TSTRING).then_some(0);
+                    }
+                }
             }
             under_way = false;
-            match run(raw, text, pattern, &mut fuel) {
-                Progress::Paused => {
-                    gsub.store(raw);
-                    keep(raw);
-                    return give_way(raw, 0, substitute_again);
+            if gsub.expanded.is_some() {
+                if !gsub.expand(raw, text, text_at(raw, REPLACEMENT), &mut fuel) {
+                    return gsub.give_way(raw);
                 }
-                Progress::None => break,
-                Progress::Found { start, end } => {
-                    gsub.count += 1;
-                    (gsub.start, gsub.end) = (start, end);
-                    gsub.append(raw, text.get(gsub.from..start).unwrap_or_default());
-                    let before = gsub.used;
-                    match kind {
-                        ffi::LUA_TSTRING => {
-                            gsub.expand(raw, text, text_at(raw, REPLACEMENT));
-                            gsub.go_past();
-                        }
-                        _ => {
-                            gsub.store(raw);
-                            push_replacement(raw, kind, text, start, end);
-                            gsub = Gsub::load(raw);
-                            gsub.replace(raw, text);
-                        }
-                    }
-                    let bytes = (gsub.used - before) / 64;
-                    fuel = fuel.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX));
-                }
+                gsub.go_past();
+            } else {
+                gsub.store(raw);
+                push_replacement(raw, kind, text, gsub.start, gsub.end);
+                gsub = Gsub::load(raw);
+                gsub.replace(raw, text);
             }
+            burn(&mut fuel, gsub.used - before, OUTPUT_BYTES_OF_FUEL);
             if anchored {
                 break;
             }
@@ -496,39 +530,80 @@ impl Gsub {
         self.go_past();
     }
 
-    /// Appends a replacement, with captures for `%0` to `%9`.
-    unsafe fn expand(&mut self, raw: *mut lua_State, text: &[u8], replacement: &[u8]) {
+    /// Keeps everything and suspends the running thread.
+    unsafe fn give_way(&mut self, raw: *mut lua_State) -> c_int {
+        // SAFETY: the output's slot is on top.
+        unsafe {
+            self.store(raw);
+            keep(raw);
+            give_way(raw, 0, substitute_again)
+        }
+    }
+
+    /// Appends the replacement, with captures for `%0` to `%9`; false where it must give way.
+    unsafe fn expand(
+        &mut self,
+        raw: *mut lua_State,
+        text: &[u8],
+        replacement: &[u8],
+        fuel: &mut u32,
+    ) -> bool {
         self.changed = true;
-        let mut rest = replacement;
+        let mut at = self.expanded.unwrap_or(0);
         // SAFETY: a position that becomes a text stands on the stack while it is copied.
         unsafe {
-            while let Some(percent) = memchr(b'%', rest) {
-                self.append(raw, rest.get(..percent).unwrap_or_default());
-                let index = match rest.get(percent + 1) {
-                    Some(b'%') => {
-                        self.append(raw, b"%");
-                        None
+            loop {
+                if *fuel == 0 {
+                    *fuel = FUEL;
+                    if matches!(look(raw), Look::GiveWay) {
+                        self.expanded = Some(at);
+                        return false;
                     }
-                    Some(b'0') => {
-                        self.append(raw, text.get(self.start..self.end).unwrap_or_default());
-                        None
-                    }
-                    Some(digit @ b'1'..=b'9') => Some(usize::from(digit - b'1')),
-                    _ => {
-                        ffi::luaL_error(
-                            raw,
-                            c"invalid use of '%c' in replacement string".as_ptr(),
-                            c_int::from(b'%'),
-                        );
-                        None
-                    }
-                };
-                if let Some(index) = index {
+                }
+                let end = replacement.len().min(at + PATTERN_BYTES_MAX);
+                let window = replacement.get(at..end).unwrap_or_default();
+                let percent = memchr(b'%', window);
+                let plain = percent.unwrap_or(window.len());
+                self.append(raw, window.get(..plain).unwrap_or_default());
+                burn(fuel, plain, REPLACEMENT_BYTES_OF_FUEL);
+                at += plain;
+                if percent.is_some() {
+                    self.refer(raw, text, replacement.get(at + 1).copied(), fuel);
+                    at += 2;
+                }
+                if at >= replacement.len() {
+                    self.expanded = None;
+                    return true;
+                }
+            }
+        }
+    }
+
+    /// Appends what stands for a percent sign and the character behind it.
+    unsafe fn refer(
+        &mut self,
+        raw: *mut lua_State,
+        text: &[u8],
+        letter: Option<u8>,
+        fuel: &mut u32,
+    ) {
+        let before = self.used;
+        *fuel = fuel.saturating_sub(REFERENCE_FUEL);
+        // SAFETY: as `expand`.
+        unsafe {
+            match letter {
+                Some(b'%') => self.append(raw, b"%"),
+                Some(b'0') => {
+                    self.append(raw, text.get(self.start..self.end).unwrap_or_default());
+                }
+                Some(digit @ b'1'..=b'9') => {
+                    let index = usize::from(digit - b'1');
                     match (*search()).capture(index, self.start, self.end) {
                         Ok(Capture { start, extent: Extent::Bytes(len) }) => {
                             self.append(raw, text.get(start..start + len).unwrap_or_default());
                         }
                         Ok(Capture { start, .. }) => {
+                            *fuel = fuel.saturating_sub(POSITION_FUEL);
                             ffi::lua_pushinteger(raw, integer(start + 1));
                             self.append(raw, text_at(raw, -1));
                             ffi::lua_settop(raw, OUTPUT);
@@ -536,11 +611,22 @@ impl Gsub {
                         Err(malformed) => raise(raw, malformed),
                     }
                 }
-                rest = rest.get(percent + 2..).unwrap_or_default();
+                _ => {
+                    ffi::luaL_error(
+                        raw,
+                        c"invalid use of '%c' in replacement string".as_ptr(),
+                        c_int::from(b'%'),
+                    );
+                }
             }
-            self.append(raw, rest);
         }
+        burn(fuel, self.used - before, OUTPUT_BYTES_OF_FUEL);
     }
+}
+
+fn burn(fuel: &mut u32, bytes: usize, bytes_of_fuel: usize) {
+    let burnt = u32::try_from(bytes / bytes_of_fuel).unwrap_or(u32::MAX);
+    *fuel = fuel.saturating_sub(burnt);
 }
 
 /// Pushes the captures of what was found; the whole match where the pattern has none and
@@ -636,6 +722,16 @@ unsafe fn text_at<'a>(raw: *mut lua_State, index: c_int) -> &'a [u8] {
     unsafe {
         let bytes = ffi::lua_tolstring(raw, index, &raw mut len);
         if bytes.is_null() { &[] } else { slice::from_raw_parts(bytes.cast(), len) }
+    }
+}
+
+/// Raises where a pattern is longer than anybody needs.
+unsafe fn check_pattern(raw: *mut lua_State, pattern: &[u8]) {
+    if pattern.len() > PATTERN_BYTES_MAX {
+        // SAFETY: raises; nothing here needs dropping.
+        unsafe {
+            ffi::luaL_argerror(raw, 2, c"pattern too long; find takes any plain text".as_ptr());
+        }
     }
 }
 

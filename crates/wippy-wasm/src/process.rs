@@ -189,6 +189,8 @@ fn store(unit: &WasmUnit, ready: &Ready, guest: Guest) -> Store<Guest> {
         if process.must_end() {
             Err(Terminated.into())
         } else if process.slice_is_over() {
+            // It went on after a growth that was refused: a later trap has another cause.
+            store.data_mut().limiter.refused = None;
             Ok(UpdateDeadline::Yield(1))
         } else {
             Ok(UpdateDeadline::Continue(1))

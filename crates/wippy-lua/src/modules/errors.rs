@@ -108,7 +108,7 @@ fn shown(state: State<'_>, index: c_int) -> Result<String, Raised> {
             state.pop(1);
             Ok(message)
         }
-        Type::String | Type::Number => Ok(text(state, index)),
+        Type::String | Type::Number if !state.is_long(index) => Ok(text(state, index)),
         _ => Err(misuse(
             state,
             format_args!("cannot join an error and a {}", state.type_name(index)),

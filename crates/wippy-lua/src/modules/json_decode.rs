@@ -53,6 +53,10 @@ enum Stop {
     GiveWay,
     NoJson,
     NoMemory,
+    /// The Lua stack is full.
+    NoStack,
+    /// The process is to end, and cannot be suspended; the hook ends it.
+    Ending,
 }
 
 pub(crate) fn decode(state: State<'_>, again: bool) -> Outcome {
@@ -63,17 +67,13 @@ pub(crate) fn decode(state: State<'_>, again: bool) -> Outcome {
         };
     }
     let bytes_max = state.core().program.limits.host_buffer_bytes;
-    match state.to_str(TEXT) {
-        Some(text) if text.len() as u64 > bytes_max => failed(
-            state,
-            &Error::new(
-                Kind::ResourceExhausted,
-                format!(
-                    "json.decode: the text is larger than {bytes_max} bytes \
-                     (limits.host_buffer_bytes)"
-                ),
-            ),
-        ),
+    if state.type_of(TEXT) == Type::String && state.raw_len(TEXT) as u64 > bytes_max {
+        let message = format!(
+            "json.decode: the text is larger than {bytes_max} bytes (limits.host_buffer_bytes)"
+        );
+        return failed(state, &Error::new(Kind::ResourceExhausted, message));
+    }
+    match state.to_long_str(TEXT) {
         Some(_) => {
             state.set_top(TEXT);
             state.push_nil();
@@ -84,7 +84,7 @@ pub(crate) fn decode(state: State<'_>, again: bool) -> Outcome {
             state,
             &Error::invalid(format!(
                 "json.decode takes a text in UTF-8, got a {}",
-                state.type_name(TEXT)
+                if state.type_of(TEXT) == Type::String { "string" } else { state.type_name(TEXT) }
             )),
         ),
     }
@@ -100,22 +100,24 @@ fn go_on(state: State<'_>, mut reader: Reader) -> Outcome {
             state.replace(READER);
             Ok(Answer::GiveWay)
         }
-        Stop::NoMemory => {
-            state.set_top(READER);
-            // What was read is garbage now: this is no mistake of the memory's limit.
-            failed(
-                state,
-                &Error::new(
-                    Kind::ResourceExhausted,
-                    "json.decode: the value does not fit the memory (limits.memory_bytes)",
-                ),
-            )
-        }
+        // What was read is garbage now: the memory's limit is not met for good.
+        Stop::NoMemory => stopped(
+            state,
+            Kind::ResourceExhausted,
+            "the value does not fit the memory (limits.memory_bytes)",
+        ),
+        Stop::NoStack => stopped(state, Kind::ResourceExhausted, "the Lua stack is full"),
+        Stop::Ending => stopped(state, Kind::Canceled, "the process is to end"),
         Stop::NoJson => {
             state.set_top(READER);
             failed(state, &what_is_wrong(text, &reader))
         }
     }
+}
+
+fn stopped(state: State<'_>, kind: Kind, why: &str) -> Outcome {
+    state.set_top(READER);
+    failed(state, &Error::new(kind, format!("json.decode: {why}")))
 }
 
 /// serde_json's words, or ours for what is well-formed and no value.
@@ -145,12 +147,12 @@ impl Reader {
                 if core.heap.is_over() && !state.collect_until_fits() {
                     return Stop::NoMemory;
                 }
-                if core.context.slice_is_over() && state.can_wait() {
+                let ending = core.is_done_for();
+                if (ending || core.context.slice_is_over()) && state.can_wait() {
                     return Stop::GiveWay;
                 }
-                if core.is_done_for() {
-                    // Where it cannot be suspended; the hook ends the process.
-                    return Stop::NoMemory;
+                if ending {
+                    return Stop::Ending;
                 }
             }
             let Some(byte) = self.skip_space(text) else {
@@ -158,6 +160,10 @@ impl Reader {
             };
             if self.is_done() {
                 return Stop::NoJson;
+            }
+            let opens = matches!((self.next, byte), (Next::Value | Next::First, b'{' | b'['));
+            if opens && !state.reserve(4) {
+                return Stop::NoStack;
             }
             let read = match (self.next, byte) {
                 (Next::Value | Next::First, b'{' | b'[') => self.open(state, byte == b'['),
@@ -202,9 +208,6 @@ impl Reader {
         self.depth += 1;
         self.at += 1;
         self.next = if list { Next::First } else { Next::FirstKey };
-        if !state.reserve(4) {
-            return false;
-        }
         state.push_table(0, 0);
         true
     }

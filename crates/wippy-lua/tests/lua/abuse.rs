@@ -30,7 +30,7 @@ fn memory_runs_out() {
         "table.concat(setmetatable({}, { __index = function() return ('x'):rep(100) end }), '', 1, 500000)",
         "xpcall(function() pcall(string.rep, 'x', 20 << 20) while true do local t = {} end end, function() while true do end end)",
         // The host allocates for it, and it allocates nothing itself.
-        "local e, t = errors.new(('x'):rep(500000)), table.pack(table.unpack({}, 1, 100)) for i = 1, 100 do t[i] = tostring(e) end return 1",
+        "local e, t = errors.new(('x'):rep(60000)), table.pack(table.unpack({}, 1, 200)) for i = 1, 200 do t[i] = tostring(e) end return 1",
         "local c = channel.new(math.maxinteger) while true do c:send({}) end",
         "print(('x'):rep(6 << 20), ('x'):rep(6 << 20))",
         // Texts and patterns that grow.
@@ -42,6 +42,8 @@ fn memory_runs_out() {
         "return (('x'):rep(4 << 20)):match('((((((.*))))))')",
         "return (('x'):rep(5 << 20) .. 'y'):upper():rep(3)",
         "local t = {} for i = 1, 5000 do t[i] = ('x'):rep(2000) end return table.concat(t, ',')",
+        // Next to the limit, whatever is made is garbage at once.
+        "local t = {} repeat t[#t + 1] = ('x'):rep(1000) .. #t if collectgarbage('count') > 8000 then collectgarbage() end until collectgarbage('count') > 8000 while true do local s = ('y'):rep(60000) end",
     ] {
         let exit = with_memory(8 << 20, source);
         let Exit::Limit(Limit::Memory, error) = &exit else { panic!("{source}: {exit:?}") };
@@ -92,6 +94,39 @@ fn recursion() {
         ("utf8.codepoint(('x'):rep(50000), 1, -1)", "string slice too long"),
         ("local function f(...) f(1, ...) end f()", "stack overflow"),
         ("local function f(n) return n == 0 and 0 or 1 + f(n - 1) end error(f(15000), 0)", "15000"),
+        (
+            "local function f(n) return 1 + f(n + 1) end error('caught: ' .. select(2, pcall(f, 1)), 0)",
+            "caught: script.lua:1: stack overflow",
+        ),
+        (
+            "local function f(n) return 1 + f(n + 1) end error(select(2, xpcall(f, function(e) return 'handled: ' .. e end, 1)), 0)",
+            "handled: script.lua:1: stack overflow",
+        ),
+        (
+            "local function f(n) return 1 + f(n + 1) end error(select(2, xpcall(f, function(e) error('again: ' .. e, 0) end, 1)), 0)",
+            "again: script.lua:1: stack overflow",
+        ),
+        (
+            "local function f(n) return 1 + f(n + 1) end\nerror('caught: ' .. select(2, coroutine.resume(coroutine.create(f), 1)), 0)",
+            "caught: script.lua:1: stack overflow",
+        ),
+        (
+            "local function f(n) return 1 + f(n + 1) end error('caught: ' .. select(2, pcall(coroutine.wrap(f), 1)), 0)",
+            "caught: script.lua:1: stack overflow",
+        ),
+        (
+            "local function f(n) return 1 + f(n + 1) end local c = coroutine.create(f) coroutine.resume(c, 1) error(select(2, coroutine.close(c)), 0)",
+            "stack overflow",
+        ),
+        (
+            "local function f(a, b) return 1 + f(a, b) end error('caught: ' .. select(2, pcall(table.sort, { 3, 2, 1 }, f)), 0)",
+            "caught: script.lua:1: stack overflow",
+        ),
+        // It is over with the call that was protected.
+        (
+            "local function f(n) return 1 + f(n + 1) end for _ = 1, 20 do pcall(f, 1) end error((select(2, pcall(error, 'fine', 0))), 0)",
+            "fine",
+        ),
         // Each link of such a chain moves the arguments.
         ("local t = setmetatable({}, {}) getmetatable(t).__call = t t()", "chain of `__call`"),
         (
@@ -100,7 +135,7 @@ fn recursion() {
         ),
         (
             "local t = setmetatable({}, {}) getmetatable(t).__call = t error('caught: ' .. select(2, pcall(t)), 0)",
-            "caught: not enough memory",
+            "caught: script.lua:1: stack overflow",
         ),
         (
             "local t = setmetatable({}, {}) getmetatable(t).__call = t error((select(2, pcall(t))), 0)",
@@ -247,20 +282,41 @@ fn the_runtimes_own_tables() {
 
 #[test]
 fn values_that_take_long_to_read() {
-    let source = "local empty, list = {}, {}
-        for i = 1, 1000000 do empty[i] = i end
-        for i = 1, 1000000 do empty[i] = nil end
-        for i = 1, 200000 do list[i] = empty end
-        local _, err = process.send(process.pid(), 'x', list)
-        return { err:kind(), err:message() }";
-    let Exit::Normal(Value::List(found)) = exit(source) else { panic!() };
-    assert_eq!(found.first(), Some(&text("Invalid")));
-    assert!(
-        found.get(1).and_then(Value::as_str).is_some_and(|text| {
-            text.starts_with("payload 1") && text.ends_with("takes longer than 1000 ms")
-        }),
-        "{found:?}"
-    );
+    for (empty, count) in [
+        ("for i = 1, 1048576 do empty[i] = i end for i = 1, 1048576 do empty[i] = nil end", 500),
+        (
+            "for i = 1, 300000 do empty['k' .. i] = i end for k in pairs(empty) do empty[k] = nil end",
+            500,
+        ),
+        ("for i = 1, 100 do empty[i] = i end for i = 1, 100 do empty[i] = nil end", 200_000),
+    ] {
+        let source = format!(
+            "local empty, list = {{}}, {{}} {empty}
+            for i = 1, {count} do list[i] = empty end
+            local _, err = process.send(process.pid(), 'x', list)
+            return {{ err:kind(), err:message() }}"
+        );
+        let Exit::Normal(Value::List(found)) = exit(&source) else { panic!() };
+        assert_eq!(found.first(), Some(&text("Invalid")));
+        let message = found.get(1).and_then(Value::as_str).unwrap_or_default();
+        assert!(
+            message.starts_with("payload 1[") && message.contains("room for far more"),
+            "{message}"
+        );
+    }
+    // One that was large once is welcome, and so is as much as a message may have.
+    check(&[
+        (
+            "local t = {} for i = 1, 1048576 do t[i] = i end for i = 2, 1048576 do t[i] = nil end
+             assert(process.send(process.pid(), 'x', t)) return #process.receive().payload",
+            Value::Int(1),
+        ),
+        (
+            "local t = {} for i = 1, 40000 do t[i] = { x = i, { i } } end
+             assert(process.send(process.pid(), 'x', t)) return #process.receive().payload",
+            Value::Int(40000),
+        ),
+    ]);
 }
 
 #[test]
@@ -273,4 +329,33 @@ fn tracebacks_search_no_table_of_the_script() {
     // But Lua's own keep their names.
     let stack = failure("pcall(error) string.rep()").stack().unwrap().to_string();
     assert!(stack.contains("[C]: in function 'string.rep'"), "{stack}");
+}
+
+#[test]
+fn long_texts() {
+    check(&[
+        ("return tostring(tonumber(('1'):rep(65537)))", text("nil")),
+        ("return tostring(tonumber(('1'):rep(65537), 10))", text("nil")),
+        ("return tonumber(('0'):rep(60000) .. '17') + tonumber('z', 36)", Value::Int(52)),
+        ("return (pcall(tonumber))", false.into()),
+        // The text of an error is cut.
+        ("return #errors.new(('x'):rep(1000000)):message()", Value::Int(65539)),
+        ("return #tostring(errors.wrap(('x'):rep(1000000), 'while'))", Value::Int(65539)),
+        ("return (pcall(function() return errors.new('x') .. ('y'):rep(65537) end))", false.into()),
+        ("return #(errors.new('x') .. ('y'):rep(65536))", Value::Int(65537)),
+        (
+            "local _, e = require('time').parse(('x'):rep(1000000)) return #e:message() < 200",
+            true.into(),
+        ),
+    ]);
+    let error = failure("error(('x'):rep(1000000), 0)");
+    assert_eq!(error.message().len(), 65539);
+    for source in [
+        "error(select(2, pcall(require, ('x'):rep(1000000))))",
+        "local _, e = process.send(process.pid(), ('x'):rep(1000000), 1) error(e)",
+        "local _, e = process.spawn(('x'):rep(1000000), 'processes') error(e)",
+    ] {
+        let error = failure(source);
+        assert!(error.message().len() < 300, "{source}: {}", error.message().len());
+    }
 }

@@ -11,7 +11,7 @@ use wippy_model::{Exit, Limit, Limits, Pid, Value};
 use crate::support::{exit, id, spec, value};
 
 /// Ways to be busy that Lua can suspend.
-const BUSY: [&str; 22] = [
+const BUSY: [&str; 28] = [
     "while true do end",
     "while true do pcall(function() while true do end end) end",
     "local t = setmetatable({}, { __index = function() while true do end end }) return t.x",
@@ -30,6 +30,12 @@ const BUSY: [&str; 22] = [
     "('x'):gsub('x', function() string.find(endless()) end)",
     "('x'):gsub('x', setmetatable({}, { __index = function() while true do end end }))",
     "local s = ('a'):rep(100000) while true do s:find(s .. 'b', 1, true) end",
+    "local s = ('a'):rep(4000000) local n = s:sub(1, 2000000) .. 'b' while true do s:find(n, 1, true) end",
+    "while true do (('b'):rep(16384)):find('[^' .. ('a'):rep(60000) .. ']*c') end",
+    "local p = '' for _ = 1, 12 do p = p .. '[^' .. ('a'):rep(5000) .. ']-' end ('b'):rep(1000):find(p .. 'c')",
+    "local a = ('a'):rep(2000000) local s = a .. 'b' .. a .. 'x' .. a .. 'x' s:find('^(a*)b.-%1c')",
+    "while true do ('a'):rep(4000):gsub('(b-)a', ('%1'):rep(100000)) end",
+    "while true do ('a'):rep(40):gsub('()a', ('%1'):rep(100000)) end",
     // Sorting.
     "table.sort({ 3, 2, 1 }, function(a, b) while true do end end)",
     "local m = { __lt = function() while true do end end } table.sort { setmetatable({}, m), setmetatable({}, m) }",
@@ -40,9 +46,10 @@ const BUSY: [&str; 22] = [
 ];
 
 /// Ways to be busy where Lua cannot suspend.
-const HELD: [&str; 8] = [
+const HELD: [&str; 9] = [
     "tostring(setmetatable({}, { __tostring = function() while true do end end }))",
     "tostring(setmetatable({}, { __tostring = function() string.find(endless()) end }))",
+    "tostring(setmetatable({}, { __tostring = function() while true do ('a'):rep(4000):gsub('(b-)a', ('%1'):rep(100000)) end end }))",
     "tostring(setmetatable({}, { __tostring = function() table.sort({ 3, 2, 1 }, function() while true do end end) end }))",
     "xpcall(table.sort, function() while true do end end, { 3, 2, 1 }, function() while true do end end)",
     "xpcall(error, function() pcall(error) while true do end end)",
@@ -208,9 +215,9 @@ fn busy_functions_give_way_and_end() {
         "local v, err = require('funcs').call('busy') return err:kind() .. ': ' .. err:message()";
     let caller =
         |limits| LuaSpec { limits, modules: vec!["funcs".into()], ..spec("myns:caller", call) };
-    // Every fourth is enough: what is new here is who is ended, and not by what.
+    // Some are enough: what is new here is who is ended, and not by what.
     let some = BUSY.into_iter().step_by(4).map(|busy| (busy, true));
-    for (source, gives_way) in some.chain(HELD.into_iter().step_by(4).map(|busy| (busy, false))) {
+    for (source, gives_way) in some.chain(HELD.into_iter().step_by(5).map(|busy| (busy, false))) {
         let workers = workers(1);
         let function = |limits| {
             let unit = LuaUnit::load(LuaSpec { limits, ..busy(source) }).unwrap();

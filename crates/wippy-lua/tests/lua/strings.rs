@@ -1,8 +1,9 @@
 //! `find`, `match`, `gmatch` and `gsub` beside Lua's own: the same calls in a VM of ours and
 //! in a plain one must give the same results and the same errors.
 
-use crate::support::{check, compare_source, text};
+use crate::support::{check, compare_source, failure, text};
 use proptest::prelude::*;
+use wippy_model::Value;
 
 /// Runs the calls of each case and gives what came of them as one text.
 const RUN: &str = r#"
@@ -224,4 +225,32 @@ fn callbacks_may_wait() {
             text("abc123"),
         ),
     ]);
+}
+
+#[test]
+fn long_patterns_and_replacements() {
+    check(&[
+        (
+            "local n = ('a'):rep(1500000) .. 'b' local s = 'ba' .. n .. n local i, j = s:find(n, 1, true) return i .. ' ' .. j",
+            text("3 1500003"),
+        ),
+        (
+            "local n = ('ab'):rep(600000) .. 'c' local i, j = ('ab' .. n):find(n, 1, true) return i .. ' ' .. j",
+            text("3 1200003"),
+        ),
+        ("return tostring(('x'):rep(10):find(('x'):rep(2000000), 1, true))", text("nil")),
+        (
+            "return tostring(('x'):find('', 2, true)) .. tostring(('x'):find('', 3, true))",
+            text("2nil"),
+        ),
+        ("return (select(2, ('x'):rep(3):find('[' .. ('a'):rep(65000) .. 'x]+')))", Value::Int(3)),
+    ]);
+    // A replacement that is expanded in several slices.
+    compare_source("return (('ab'):rep(20):gsub('(a)()', ('%1-%2%%%0'):rep(20000)))").unwrap();
+    compare_source("return (('ab'):rep(200):gsub('((b-)a)', ('%2'):rep(20000) .. '%1'))").unwrap();
+    for call in ["find(p)", "match(p)", "gmatch(p)", "gsub(p, '')"] {
+        let source = format!("local p = ('a'):rep(70000) .. '*' ; ('x'):{call}");
+        let error = failure(&source);
+        assert!(error.message().contains("pattern too long"), "{error}");
+    }
 }
