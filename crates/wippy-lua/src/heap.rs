@@ -259,9 +259,9 @@ mod tests {
         heap.host_mode(false);
         let collect = |before: usize, after: usize| {
             heap.used.set(before);
-            assert!(!heap.allows((0, 0, 3300 - before)));
+            assert!(!heap.allows((0, 0, 3201 - before)));
             heap.used.set(after);
-            assert!(heap.allows((0, 0, 3300 - before)));
+            assert!(heap.allows((0, 0, 3201 - before)));
             heap.is_exhausted()
         };
         for _ in 0..10 {
