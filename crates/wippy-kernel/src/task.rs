@@ -231,7 +231,10 @@ impl Future for ProcessTask {
         match this.step(poller) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(exit) => {
-                this.end(exit);
+                // What it did of being told to end, a refused call say, is no end of its own.
+                let told = this.shared.signalled(SIGNAL_TERMINATE);
+                let own = !told || matches!(exit, Exit::HostPanic(_));
+                this.end(if own { exit } else { Exit::Terminated });
                 Poll::Ready(())
             }
         }
