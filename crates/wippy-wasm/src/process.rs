@@ -49,20 +49,23 @@ impl Process for WasmProcess {
     fn run(self: Box<Self>, context: ProcessContext) -> Pin<Box<dyn Future<Output = Exit> + Send>> {
         Box::pin(async move {
             let ready = self.ready.clone();
-            ticking(&ready, self.live(context)).await
+            let life = pin!(self.live(context));
+            ticking(&ready, life).await
         })
     }
 }
 
 /// Keeps the clock of a guest's engine going while the guest runs. Without it nothing would
-/// preempt or end the guest.
-async fn ticking<T>(ready: &Ready, life: impl Future<Output = T>) -> T {
-    let mut life = pin!(life);
-    poll_fn(|poller| {
+/// preempt or end the guest. The life is pinned by the caller: an `async` function would keep
+/// room for it twice.
+fn ticking<T>(
+    ready: &Ready,
+    mut life: Pin<&mut impl Future<Output = T>>,
+) -> impl Future<Output = T> {
+    poll_fn(move |poller| {
         let _running = ready.engine.ticker.guest_runs();
         life.as_mut().poll(poller)
     })
-    .await
 }
 
 impl WasmProcess {
@@ -115,11 +118,14 @@ async fn overflow(unit: Arc<WasmUnit>, store: Store<Guest>, call: Call) -> Exit 
         Err(error) => return Exit::Failed(error),
     };
     let mut store = self::store(&unit, &ready, guest);
-    let ended = ticking(&ready, async {
-        let instance = instantiate(&ready, &mut store).await?;
-        call_method(&unit, &mut store, &ready, instance, call).await
-    });
-    ended.await.unwrap_or_else(|error| trap::exit(error, store.data(), &unit.binary))
+    let ended = {
+        let life = pin!(async {
+            let instance = instantiate(&ready, &mut store).await?;
+            call_method(&unit, &mut store, &ready, instance, call).await
+        });
+        ticking(&ready, life).await
+    };
+    ended.unwrap_or_else(|error| trap::exit(error, store.data(), &unit.binary))
 }
 
 /// An instance, before its method is called.
@@ -152,7 +158,8 @@ async fn call_method(
         ) => {
             let exit = call_component(unit, store, instance, export, args).await?;
             if unit.binary.class == Class::Concurrent {
-                finish(store).await?;
+                // Boxed, because most guests have no such end to keep room for.
+                Box::pin(finish(store)).await?;
             }
             Ok(exit)
         }
