@@ -204,6 +204,19 @@ mod tests {
         (outer, cache, directory)
     }
 
+    /// What a program that was killed between two removals has left.
+    #[test]
+    fn an_artifact_without_its_record_goes_when_there_is_too_much() {
+        let (_outer, cache, directory) = cache();
+        let orphan = directory.join("orphan.cwasm");
+        let file = File::create(&orphan).unwrap();
+        file.set_len(CACHE_BYTES_MAX + 1).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        sweep(&directory).unwrap();
+        assert!(!orphan.exists());
+        assert!(cache.find(KEY).is_some());
+    }
+
     #[test]
     fn what_is_kept_is_found() {
         let (_outer, cache, directory) = cache();

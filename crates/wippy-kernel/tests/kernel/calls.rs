@@ -1,7 +1,10 @@
 //! Functions: called on their caller's task, ended with it, counted for it.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Context as Poller, Poll};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::sleep;
@@ -260,4 +263,49 @@ async fn permission_is_asked_for_the_context_of_the_call() {
     });
     let (_, watch) = kernel.spawn_watched(request("test:caller")).await.unwrap();
     assert_eq!(*watch.await, Exit::Normal(Value::from("admin")));
+}
+
+/// A call that nobody has taken must not outlive its process, nor keep its node.
+#[tokio::test(start_paused = true)]
+async fn a_panic_while_ending_leaves_no_call_behind() {
+    struct Node(Arc<AtomicUsize>);
+    impl Authorizer for Node {
+        fn allow(&self, _: &Context, _: &str, _: &str) -> Result<()> {
+            Ok(())
+        }
+    }
+    impl Drop for Node {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+    /// Asks for a call with its last breath, and panics when it is dropped.
+    struct Last(ProcessContext);
+    impl Future for Last {
+        type Output = Exit;
+        fn poll(self: Pin<&mut Self>, _: &mut Poller<'_>) -> Poll<Exit> {
+            drop(self.0.call(id("test:wait"), Vec::new(), Context::default()));
+            Poll::Ready(Exit::Normal(Value::Nil))
+        }
+    }
+    impl Drop for Last {
+        fn drop(&mut self) {
+            panic!("in drop");
+        }
+    }
+    let gone = Arc::new(AtomicUsize::new(0));
+    let kernel = Kernel::new(KernelOptions {
+        authorizer: Some(Box::new(Node(gone.clone()))),
+        ..KernelOptions::default()
+    });
+    let mut host = HostSpec::new(id(HOST));
+    host.scheduler = Scheduler::Shared(tokio::runtime::Handle::current());
+    kernel.add_host(host);
+    add_function(&kernel, "test:wait", Limits::default(), |_, _| forever());
+    add(&kernel, "test:caller", Limits::default(), |context, _| Last(context));
+    let (_, watch) = spawn(&kernel, "test:caller").await;
+    assert_eq!(*watch.await, Exit::HostPanic("in drop".into()));
+    sleep(Duration::from_millis(1)).await;
+    drop(kernel);
+    assert_eq!(gone.load(SeqCst), 1);
 }

@@ -45,6 +45,17 @@ async fn every_way_to_end_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn terminate_wins_over_what_it_causes() {
+    let kernel = node();
+    add(&kernel, "test:quick", Limits::default(), |context, _| async move {
+        context.kernel().unwrap().terminate(context.pid()).unwrap();
+        Exit::Failed(Error::internal("it noticed, and gave up"))
+    });
+    let (_, watch) = spawn(&kernel, "test:quick").await;
+    assert_eq!(*watch.await, Exit::Terminated);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_before_the_first_poll_and_in_a_drop_is_an_exit() {
     struct PanicOnDrop;
     impl Drop for PanicOnDrop {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use wippy_model::{Exit, Kind, Limit, Limits, Value};
+use wippy_wasm::BinarySource;
 
 use crate::node::{Node, PROCESSES, TERMINAL, spec};
 
@@ -265,4 +266,21 @@ async fn shutdown_ends_everything() {
     assert!(start.elapsed() < Duration::from_secs(5));
     let error = node.spawn(PROCESSES, "loop", vec![]).await.unwrap_err();
     assert_eq!(error.message(), "cannot spawn test:loop: the node is stopping");
+}
+
+/// A guest that was refused memory, went on, and traps for another reason much later.
+#[tokio::test]
+async fn a_refused_growth_is_forgotten_by_who_goes_on() {
+    let text = "(module (memory 1) (func (export \"run\") (local $n i32)
+        (drop (memory.grow (i32.const 60000)))
+        (loop $on
+            (local.set $n (i32.add (local.get $n) (i32.const 1)))
+            (br_if $on (i32.lt_u (local.get $n) (i32.const 500000000))))
+        unreachable))";
+    let mut late = spec("late", Some("run"));
+    let bytes = wat::parse_str(text).unwrap();
+    late.source = BinarySource::Bytes { name: "late.wat".to_owned(), bytes: bytes.into() };
+    let exit = Node::new().run(late, vec![]).await.unwrap();
+    let Exit::Trap(error) = exit else { panic!("{exit:?}") };
+    assert_eq!(error.message(), "test:late trapped: wasm `unreachable` instruction executed");
 }
