@@ -105,7 +105,7 @@ impl FunctionCall {
         let place = Place::take(shared).ok_or_else(|| {
             Error::unavailable(format!(
                 "cannot call {function}: {} has {CALLS_MAX} calls under way",
-                shared.entry
+                shared.entry()
             ))
         })?;
         let frame = Frame {

@@ -18,25 +18,35 @@
 //! Locks are `parking_lot` mutexes, held for a few instructions, never across an await and
 //! never two at once.
 
+mod address;
 mod authorizer;
+mod bonds;
 mod call;
 mod context;
 mod host;
 mod kernel;
+mod links;
 mod mailbox;
+mod names;
+mod others;
 mod process;
+mod request;
 mod table;
 mod task;
 mod unit;
 mod units;
+mod upgrade;
 mod watch;
 
+pub use address::Address;
 pub use authorizer::Authorizer;
 pub use call::{CALLS_MAX, DEPTH_MAX, FunctionCall};
 pub use context::ProcessContext;
 pub use host::{HostSpec, Profile, Scheduler};
 pub use kernel::{Kernel, KernelOptions, SpawnRequest};
 pub use mailbox::Received;
-pub use process::{ProcessInfo, State};
+pub use names::{NAME_BYTES_MAX, NAMES_MAX};
+pub use process::{Options, ProcessInfo, State};
+pub use request::{REQUEST_TIMEOUT, REQUESTS_MAX};
 pub use unit::{Loader, Prepare, Process, Role, Unit};
 pub use watch::{ExitWatch, Watcher};

@@ -5,11 +5,12 @@
 //! or one lane alone, at no search. One mutex guards both: senders hold it for a push.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::task::{Context as Poller, Poll, Waker};
 
 use parking_lot::Mutex;
 use wippy_model::{Error, Event, EventKind, Kind, MailboxLimits, Message, Result};
+
+use crate::address::gone;
 
 /// Events that may wait or be reserved in one mailbox: monitors and links it holds.
 pub(crate) const EVENTS_MAX: usize = 1 << 16;
@@ -31,43 +32,44 @@ pub(crate) enum Lane {
     Events,
 }
 
-#[derive(Default)]
 struct Queue {
     /// With sequence number and size.
     messages: VecDeque<(u64, u64, Message)>,
     events: VecDeque<(u64, Event)>,
     bytes: u64,
     sequence: u64,
-    /// Events promised or waiting.
+    /// EXIT and LINK_DOWN events promised or waiting.
     reserved: usize,
     receiver: Option<Waker>,
+    limits: MailboxLimits,
     closed: bool,
 }
 
-pub(crate) struct Mailbox {
-    limits: MailboxLimits,
-    queue: Mutex<Queue>,
-}
+pub(crate) struct Mailbox(Mutex<Queue>);
 
 impl Mailbox {
     pub(crate) fn new(limits: MailboxLimits) -> Self {
-        Self { limits, queue: Mutex::new(Queue::default()) }
+        Self(Mutex::new(Queue { limits, ..Queue::default() }))
+    }
+
+    /// Changes what it may hold; what waits stays.
+    pub(crate) fn set_limits(&self, limits: MailboxLimits) {
+        self.0.lock().limits = limits;
+    }
+
+    /// Whether a message may be so large.
+    pub(crate) fn check_size(&self, message: &Message) -> Result<()> {
+        let most = self.0.lock().limits.message_bytes;
+        too_large(message.size_bytes() as u64, most)
     }
 
     /// Adds a message, or says which limit is met. Messages of one sender arrive in the
     /// order of its calls, because each push happens under the lock.
     pub(crate) fn push_message(&self, message: Message) -> Result<()> {
-        let MailboxLimits { capacity, bytes, message_bytes } = self.limits;
         let size = message.size_bytes() as u64;
-        if size > message_bytes {
-            return Err(Error::new(
-                Kind::ResourceExhausted,
-                format!(
-                    "the message has {size} bytes; mailbox.message_bytes allows {message_bytes}"
-                ),
-            ));
-        }
-        let mut queue = self.queue.lock();
+        let mut queue = self.0.lock();
+        let MailboxLimits { capacity, bytes, message_bytes } = queue.limits;
+        too_large(size, message_bytes)?;
         if queue.closed {
             return Err(gone());
         }
@@ -93,7 +95,10 @@ impl Mailbox {
 
     /// Promises room for one event.
     pub(crate) fn reserve_event(&self) -> Result<()> {
-        let mut queue = self.queue.lock();
+        let mut queue = self.0.lock();
+        if queue.closed {
+            return Err(gone());
+        }
         if queue.reserved >= EVENTS_MAX {
             return Err(Error::new(
                 Kind::ResourceExhausted,
@@ -104,27 +109,61 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Gives a promise back that no event will use.
-    pub(crate) fn release_event(&self) {
-        let mut queue = self.queue.lock();
-        queue.reserved = queue.reserved.saturating_sub(1);
+    /// Gives a promise back that no event will use; false when it was given back with all
+    /// others, at the end.
+    pub(crate) fn release_event(&self) -> bool {
+        let mut queue = self.0.lock();
+        let promised = queue.reserved > 0;
+        queue.reserved -= usize::from(promised);
+        promised
     }
 
-    /// Adds an event for which room was reserved.
+    /// Puts back what was taken and not looked at, before all that waits and in that order.
+    /// Tells how many of them are events of bonds, which count again.
+    pub(crate) fn put_back(&self, items: Vec<Received>) -> usize {
+        let mut queue = self.0.lock();
+        if queue.closed {
+            return 0;
+        }
+        let oldest = [
+            queue.messages.front().map(|(sequence, ..)| *sequence),
+            queue.events.front().map(|(sequence, _)| *sequence),
+        ];
+        let oldest = oldest.into_iter().flatten().min().unwrap_or(queue.sequence + 1);
+        // Sequence numbers begin far above zero, so that there is room below any of them.
+        let first = oldest.saturating_sub(items.len() as u64);
+        let mut bonds = 0;
+        for (sequence, item) in (first..).zip(items).collect::<Vec<_>>().into_iter().rev() {
+            match item {
+                Received::Message(message) => {
+                    let size = message.size_bytes() as u64;
+                    queue.bytes += size;
+                    queue.messages.push_front((sequence, size, message));
+                }
+                Received::Event(event) => {
+                    bonds += usize::from(is_bond(event.kind));
+                    queue.events.push_front((sequence, event));
+                }
+            }
+        }
+        queue.reserved += bonds;
+        bonds
+    }
+
+    /// Adds an event, for which room was reserved where it is one of a bond.
     pub(crate) fn push_event(&self, event: Event) {
-        let mut queue = self.queue.lock();
+        let mut queue = self.0.lock();
         if queue.closed {
             return;
         }
-        // Asking twice is one wish: the later deadline and reason stand.
-        if event.kind == EventKind::Cancel {
-            if let Some((_, waiting)) =
-                queue.events.iter_mut().find(|(_, event)| event.kind == EventKind::Cancel)
-            {
-                *waiting = event;
-                return;
-            }
-            queue.reserved += 1;
+        // Asking twice is one wish: the later deadline and reason stand. And one newer version
+        // is as good a reason as two.
+        if !is_bond(event.kind)
+            && let Some((_, waiting)) =
+                queue.events.iter_mut().find(|(_, waiting)| waiting.kind == event.kind)
+        {
+            *waiting = event;
+            return;
         }
         let sequence = queue.next();
         queue.events.push_back((sequence, event));
@@ -133,43 +172,74 @@ impl Mailbox {
         wake(receiver);
     }
 
+    /// Ready while something waits in the lane; takes nothing.
+    pub(crate) fn poll_waits(&self, lane: Lane, poller: &mut Poller<'_>) -> Poll<()> {
+        let mut queue = self.0.lock();
+        let (messages, events) = (!queue.messages.is_empty(), !queue.events.is_empty());
+        let waits = match lane {
+            Lane::Both => messages || events,
+            Lane::Messages => messages,
+            Lane::Events => events,
+        };
+        if waits {
+            return Poll::Ready(());
+        }
+        queue.wake_later(poller);
+        Poll::Pending
+    }
+
     pub(crate) fn poll_receive(&self, lane: Lane, poller: &mut Poller<'_>) -> Poll<Received> {
-        let mut queue = self.queue.lock();
+        let mut queue = self.0.lock();
         match queue.pop(lane) {
             Some(received) => Poll::Ready(received),
             None => {
-                if !queue.receiver.as_ref().is_some_and(|waker| waker.will_wake(poller.waker())) {
-                    queue.receiver = Some(poller.waker().clone());
-                }
+                queue.wake_later(poller);
                 Poll::Pending
             }
         }
     }
 
-    pub(crate) async fn receive(&self, lane: Lane) -> Received {
-        poll_fn(|poller| self.poll_receive(lane, poller)).await
-    }
-
     pub(crate) fn try_receive(&self, lane: Lane) -> Option<Received> {
-        self.queue.lock().pop(lane)
+        self.0.lock().pop(lane)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.queue.lock().closed
+        self.0.lock().closed
     }
 
     /// Messages that wait.
     pub(crate) fn len(&self) -> usize {
-        self.queue.lock().messages.len()
+        self.0.lock().messages.len()
     }
 
-    /// Refuses everything from now on and drops what waits.
-    pub(crate) fn close(&self) {
-        let mut queue = self.queue.lock();
-        let left = std::mem::replace(&mut *queue, Queue { closed: true, ..Queue::default() });
+    /// Refuses everything from now on and drops what waits. Tells how many events were
+    /// promised, or nothing when it was closed already.
+    pub(crate) fn close(&self) -> Option<usize> {
+        let mut queue = self.0.lock();
+        if queue.closed {
+            return None;
+        }
+        let closed = Queue { closed: true, limits: queue.limits, ..Queue::default() };
+        let left = std::mem::replace(&mut *queue, closed);
         // Dropping values may take long; senders need not wait for it.
         drop(queue);
-        drop(left);
+        Some(left.reserved)
+    }
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            messages: VecDeque::new(),
+            events: VecDeque::new(),
+            bytes: 0,
+            // What is put back goes below: half of all numbers are free for it.
+            sequence: 1 << 63,
+            reserved: 0,
+            receiver: None,
+            limits: MailboxLimits::default(),
+            closed: false,
+        }
     }
 }
 
@@ -177,6 +247,12 @@ impl Queue {
     fn next(&mut self) -> u64 {
         self.sequence += 1;
         self.sequence
+    }
+
+    fn wake_later(&mut self, poller: &Poller<'_>) {
+        if !self.receiver.as_ref().is_some_and(|waker| waker.will_wake(poller.waker())) {
+            self.receiver = Some(poller.waker().clone());
+        }
     }
 
     fn pop(&mut self, lane: Lane) -> Option<Received> {
@@ -192,7 +268,7 @@ impl Queue {
         };
         if take_event {
             let (_, event) = self.events.pop_front()?;
-            self.reserved = self.reserved.saturating_sub(1);
+            self.reserved -= usize::from(is_bond(event.kind)).min(self.reserved);
             Some(Received::Event(event))
         } else {
             let (_, size, message) = self.messages.pop_front()?;
@@ -202,8 +278,18 @@ impl Queue {
     }
 }
 
-pub(crate) fn gone() -> Error {
-    Error::not_found("there is no such process (any more)")
+fn too_large(size: u64, most: u64) -> Result<()> {
+    if size <= most {
+        return Ok(());
+    }
+    let message = format!("the message has {size} bytes; mailbox.message_bytes allows {most}");
+    Err(Error::new(Kind::ResourceExhausted, message))
+}
+
+/// Whether an event was promised by a monitor or a link. The others merge into one, so that
+/// they need no promise.
+pub(crate) fn is_bond(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Exit | EventKind::LinkDown)
 }
 
 fn wake(receiver: Option<Waker>) {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -40,6 +40,8 @@ pub(crate) struct Table {
     removed: Notify,
     /// Whether anyone waits: a removal need not touch `removed` otherwise.
     awaited: AtomicBool,
+    /// Events of monitors and links that are promised or wait, on the whole node.
+    pub(crate) bonds: AtomicUsize,
 }
 
 impl Table {
@@ -48,6 +50,7 @@ impl Table {
             shards: std::array::from_fn(|_| Shard::default()),
             removed: Notify::new(),
             awaited: AtomicBool::new(false),
+            bonds: AtomicUsize::new(0),
         }
     }
 

@@ -9,7 +9,6 @@ use tokio::sync::oneshot;
 use wippy_model::{Event, EventKind, Exit, Pid};
 
 use crate::ProcessContext;
-use crate::process::ProcessShared;
 
 /// Who hears of an exit, exactly once.
 #[derive(Debug)]
@@ -46,21 +45,20 @@ impl Watcher {
                 deadline: None,
                 reason: None,
             }),
-            // A receiver that is gone does not want to know.
-            Self::Native(NativeWatcher(sender)) => drop(sender.send(exit.clone())),
+            Self::Native(watcher) => watcher.tell(exit),
         }
+    }
+}
+
+impl NativeWatcher {
+    /// Tells the watcher. A receiver that is gone does not want to know.
+    pub(crate) fn tell(self, exit: &Arc<Exit>) {
+        drop(self.0.send(exit.clone()));
     }
 
     /// Whether nobody is left to tell.
     pub(crate) fn is_gone(&self) -> bool {
-        match self {
-            Self::Process(watcher) => watcher.shared().mailbox.is_closed(),
-            Self::Native(NativeWatcher(sender)) => sender.is_closed(),
-        }
-    }
-
-    pub(crate) fn is(&self, other: &Arc<ProcessShared>) -> bool {
-        matches!(self, Self::Process(watcher) if Arc::ptr_eq(watcher.shared(), other))
+        self.0.is_closed()
     }
 }
 
