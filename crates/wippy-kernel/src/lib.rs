@@ -29,6 +29,7 @@ mod links;
 mod mailbox;
 mod names;
 mod others;
+mod post;
 mod process;
 mod request;
 mod table;
