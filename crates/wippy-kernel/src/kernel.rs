@@ -275,24 +275,32 @@ impl Kernel {
             context,
             Mailbox::new(limits.mailbox),
         ));
+        place.keep();
+        let unborn = Unborn(Some(shared.clone()));
         for message in messages {
             post::no_handles(&message)?;
             shared.mailbox.push_message(message)?;
         }
-        // What can be refused comes first; from here on there is a process.
+        if link.is_some() {
+            shared.reserve_event()?;
+        }
+        // The table before the name: whoever looks the name up finds the process, too.
+        self.0.table.insert(shared.clone());
         if let Some(name) = &name {
             self.0.table.names.register(name, &shared)?;
         }
+        // What can be refused comes first; from here on there is a process.
+        unborn.keep();
         promised.keep();
-        place.keep();
-        if let Some(watcher) = watcher {
-            shared.watch(watcher);
+        promised_link.keep();
+        match watcher {
+            Some(Watcher::Process(watcher)) => links::monitor_reserved(&watcher, &shared),
+            Some(native) => shared.watch(native),
+            None => {}
         }
-        // The table first: code that runs at once on another worker may look itself up.
-        self.0.table.insert(shared.clone());
-        drop(promised_link);
         if let Some(linked) = &link
-            && let Err(error) = links::link(linked.shared(), &shared)
+            && links::link_reserved(linked.shared(), &shared).is_err()
+            && let Some(error) = Exit::NoProcess.error()
         {
             // As if it had been linked, and the other one gone.
             shared.end_linked(linked.pid().clone(), error);
@@ -373,11 +381,8 @@ impl Kernel {
 
     /// Takes every monitor of `watcher` on `target` back.
     pub fn unmonitor(&self, watcher: &ProcessContext, target: &Pid) {
-        if let Some((target, _)) = self.find(target.into()) {
-            for _ in 0..target.unwatch(watcher.shared()) {
-                watcher.shared().release_event();
-            }
-        }
+        let found = self.find(target.into()).map(|(found, _)| found);
+        links::unmonitor(watcher, target, found.as_deref());
     }
 
     /// Links two processes; a link to one that is gone breaks at once.
@@ -394,9 +399,8 @@ impl Kernel {
 
     /// Takes a link back, on both sides.
     pub fn unlink(&self, one: &ProcessContext, other: &Pid) {
-        if let Some((other, _)) = self.find(other.into()) {
-            links::unlink(one.shared(), &other);
-        }
+        let found = self.find(other.into()).map(|(found, _)| found);
+        links::unlink(one.shared(), other, found.as_deref());
     }
 
     /// Watches a process from outside.
@@ -447,10 +451,11 @@ impl Kernel {
     pub fn resolve(&self, address: Address<'_>) -> Result<Pid> {
         match (self.find(address), address) {
             (Some((process, _)), _) => Ok(process.pid.clone()),
-            (None, Address::Pid(pid)) => Ok(pid.clone()),
-            (None, Address::Text(text)) if text.starts_with('{') => {
-                Pid::parse(text).map_err(|error| Error::invalid(error.to_string()))
-            }
+            (None, Address::Pid(pid)) => Ok(pid.process()),
+            (None, Address::Text(text)) if text.starts_with('{') => match Pid::parse(text) {
+                Ok(pid) => Ok(pid.process()),
+                Err(error) => Err(Error::invalid(error.to_string())),
+            },
             (None, Address::Text(_)) => Err(address.not_found()),
         }
     }
@@ -479,7 +484,7 @@ impl Kernel {
         }
         // The processes' own deadlines end them; the margin is for the way there.
         let margin = Duration::from_millis(500);
-        if timeout(grace + margin, self.0.table.empty()).await.is_err() {
+        if timeout(grace.saturating_add(margin), self.0.table.empty()).await.is_err() {
             for process in self.0.table.all() {
                 tracing::warn!(
                     pid = %process.pid,
@@ -588,7 +593,26 @@ impl Promised {
 impl Drop for Promised {
     fn drop(&mut self) {
         if let Some(watcher) = self.0.take() {
-            watcher.shared().release_event();
+            watcher.shared().release_events(1);
+        }
+    }
+}
+
+/// A process of a spawn that may still be refused: then nothing is left of it.
+struct Unborn(Option<Arc<ProcessShared>>);
+
+impl Unborn {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unborn {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.take() {
+            shared.host.first_slice();
+            // Whoever found it in the table hears that there is no such process.
+            shared.end(Exit::NoProcess);
         }
     }
 }

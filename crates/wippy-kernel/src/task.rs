@@ -96,9 +96,6 @@ impl ProcessTask {
             let _ = self.shared.end_by.set(deadline);
             self.execution = Some(Box::pin(sleep_until(deadline)));
         }
-        if let Stage::Admitted(process) = std::mem::replace(&mut self.stage, Stage::Ended) {
-            self.start(process);
-        }
     }
 
     fn start(&mut self, process: Box<dyn Process>) {
@@ -302,12 +299,18 @@ impl Future for ProcessTask {
             this.shared.task.register(poller.waker());
             this.waker = Some(poller.waker().clone());
         }
-        if matches!(this.stage, Stage::Admitted(_)) {
+        let admitted = matches!(this.stage, Stage::Admitted(_));
+        if admitted {
             this.begin();
         }
         if let Some(exit) = this.ended_from_outside(poller) {
             this.end(exit);
             return Poll::Ready(());
+        }
+        if admitted
+            && let Stage::Admitted(process) = std::mem::replace(&mut this.stage, Stage::Ended)
+        {
+            this.start(process);
         }
         match this.step(poller) {
             Poll::Pending => Poll::Pending,
