@@ -25,6 +25,7 @@ mod host;
 mod kernel;
 mod mailbox;
 mod process;
+mod supervisor;
 mod table;
 mod task;
 mod unit;
@@ -38,5 +39,8 @@ pub use host::{HostSpec, Profile, Scheduler};
 pub use kernel::{Kernel, KernelOptions, SpawnRequest};
 pub use mailbox::Received;
 pub use process::{ProcessInfo, State};
+pub use supervisor::{
+    Budget, Restart, ServiceInfo, ServiceSpec, ServiceState, ServiceWatch, Startup,
+};
 pub use unit::{Loader, Prepare, Process, Role, Unit};
 pub use watch::{ExitWatch, Watcher};

@@ -89,6 +89,8 @@ pub(crate) struct ProcessShared {
     pub(crate) memory_bytes: AtomicU64,
     pub(crate) steps: AtomicU64,
     pub(crate) calls: CallQueue,
+    /// Whether its first watcher wants to hear of the first step.
+    tells_begin: bool,
 }
 
 impl ProcessShared {
@@ -111,6 +113,7 @@ impl ProcessShared {
             signals: AtomicU8::new(0),
             cancel: Mutex::new(None),
             end_by: OnceLock::new(),
+            tells_begin: watcher.as_ref().is_some_and(Watcher::hears_begin),
             ending: Mutex::new(Ending::Alive(Vec::from_iter(watcher))),
             slice_start_ns: AtomicU64::new(0),
             cpu_ns: AtomicU64::new(0),
@@ -168,6 +171,15 @@ impl ProcessShared {
             Ending::Ended(exit) => exit.clone(),
         };
         watcher.tell(&self.pid, &exit, SystemTime::now());
+    }
+
+    /// Tells whoever wants to know that the first step begins.
+    pub(crate) fn tell_begin(&self) {
+        if self.tells_begin
+            && let Ending::Alive(watchers) = &mut *self.ending.lock()
+        {
+            watchers.iter_mut().for_each(Watcher::tell_begin);
+        }
     }
 
     /// Detaches the watches of a process; tells how many there were.

@@ -22,7 +22,11 @@ pub enum Watcher {
 
 /// The sending half of an [`ExitWatch`].
 #[derive(Debug)]
-pub struct NativeWatcher(oneshot::Sender<Arc<Exit>>);
+pub struct NativeWatcher {
+    exit: oneshot::Sender<Arc<Exit>>,
+    /// Hears of the first step, where somebody wants to know.
+    begun: Option<oneshot::Sender<()>>,
+}
 
 /// Resolves to a process's exit.
 #[derive(Debug)]
@@ -31,8 +35,30 @@ pub struct ExitWatch(oneshot::Receiver<Arc<Exit>>);
 impl Watcher {
     /// A watcher outside of any process, and the future that resolves when it hears.
     pub fn native() -> (Self, ExitWatch) {
-        let (sender, receiver) = oneshot::channel();
-        (Self::Native(NativeWatcher(sender)), ExitWatch(receiver))
+        let (exit, receiver) = oneshot::channel();
+        (Self::Native(NativeWatcher { exit, begun: None }), ExitWatch(receiver))
+    }
+
+    /// The same, and a receiver that hears when the process's first step begins.
+    pub(crate) fn native_from_begin() -> (Self, oneshot::Receiver<()>, ExitWatch) {
+        let ((exit, receiver), (begun, begins)) = (oneshot::channel(), oneshot::channel());
+        let watcher = NativeWatcher { exit, begun: Some(begun) };
+        (Self::Native(watcher), begins, ExitWatch(receiver))
+    }
+
+    /// Tells that the first step begins.
+    pub(crate) fn tell_begin(&mut self) {
+        if let Self::Native(NativeWatcher { begun, .. }) = self
+            && let Some(begun) = begun.take()
+        {
+            // A receiver that is gone does not want to know.
+            let _ = begun.send(());
+        }
+    }
+
+    /// Whether it wants to hear of the first step.
+    pub(crate) fn hears_begin(&self) -> bool {
+        matches!(self, Self::Native(NativeWatcher { begun: Some(_), .. }))
     }
 
     /// Tells the watcher of the exit of `from`.
@@ -47,7 +73,7 @@ impl Watcher {
                 reason: None,
             }),
             // A receiver that is gone does not want to know.
-            Self::Native(NativeWatcher(sender)) => drop(sender.send(exit.clone())),
+            Self::Native(NativeWatcher { exit: sender, .. }) => drop(sender.send(exit.clone())),
         }
     }
 
@@ -55,7 +81,7 @@ impl Watcher {
     pub(crate) fn is_gone(&self) -> bool {
         match self {
             Self::Process(watcher) => watcher.shared().mailbox.is_closed(),
-            Self::Native(NativeWatcher(sender)) => sender.is_closed(),
+            Self::Native(NativeWatcher { exit, .. }) => exit.is_closed(),
         }
     }
 
