@@ -40,7 +40,7 @@ pub use kernel::{Kernel, KernelOptions, SpawnRequest};
 pub use mailbox::Received;
 pub use process::{ProcessInfo, State};
 pub use supervisor::{
-    Budget, Restart, ServiceInfo, ServiceSpec, ServiceState, ServiceWatch, Startup,
+    Budget, NotStarted, Restart, ServiceInfo, ServiceSpec, ServiceState, ServiceWatch, Startup,
 };
 pub use unit::{Loader, Prepare, Process, Role, Unit};
 pub use watch::{ExitWatch, Watcher};

@@ -21,7 +21,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{sleep, timeout};
-use wippy_model::{EntryId, Error, Result};
+use wippy_model::{EntryId, Result};
 
 use self::service::{Claim, Service};
 use self::task::ServiceTask;
@@ -29,7 +29,9 @@ use crate::Kernel;
 
 pub use self::service::ServiceWatch;
 pub(crate) use self::service::Services;
-pub use self::spec::{Budget, Restart, ServiceInfo, ServiceSpec, ServiceState, Startup};
+pub use self::spec::{
+    Budget, NotStarted, Restart, ServiceInfo, ServiceSpec, ServiceState, Startup,
+};
 
 /// How long a service that stops has until the next one is asked, where neither requires the
 /// other: those that stop at once stop in strict order, and those that take their time do so
@@ -58,7 +60,7 @@ impl Kernel {
     /// # Errors
     ///
     /// When a required one does not start: then all are stopped again.
-    pub async fn start_services(&self) -> Result<()> {
+    pub async fn start_services(&self) -> Result<(), NotStarted> {
         let wanted = self.with_required(|spec| spec.auto_start);
         let claims = self.begin(&wanted, |spec| spec.auto_start).await;
         let start = |(place, (service, claim)): (usize, (&Arc<Service>, Claim))| {
@@ -67,7 +69,7 @@ impl Kernel {
         };
         let starts = wanted.iter().zip(claims).enumerate().map(start);
         let mut starts: FuturesUnordered<_> = starts.collect();
-        let mut failed: Option<(usize, Error)> = None;
+        let mut failed: Option<(usize, NotStarted)> = None;
         // One failure fails others: of those that are known together the first is the cause.
         while let Some(settled) = match &failed {
             None => starts.next().await,
@@ -78,16 +80,19 @@ impl Kernel {
                 Startup::Optional => tracing::warn!("{error}; it is optional"),
                 Startup::Required => {
                     let earlier = failed.as_ref().is_some_and(|(earlier, _)| *earlier < place);
-                    failed = if earlier { failed } else { Some((place, error)) };
+                    if !earlier {
+                        let service = service.spec.id.clone();
+                        failed = Some((place, NotStarted { service, error }));
+                    }
                 }
             }
         }
         match failed {
             None => Ok(()),
-            Some((_, error)) => {
+            Some((_, failed)) => {
                 drop(starts);
                 self.stop_services().await;
-                Err(error)
+                Err(failed)
             }
         }
     }

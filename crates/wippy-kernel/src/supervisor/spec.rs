@@ -184,3 +184,12 @@ pub struct ServiceInfo {
     /// Why its last start failed, or why it is not started again.
     pub last_error: Option<Error>,
 }
+
+/// A service without which the node does not start, and why that did not start.
+#[derive(Debug)]
+pub struct NotStarted {
+    /// The service's entry.
+    pub service: EntryId,
+    /// Why; it names the service.
+    pub error: Error,
+}

@@ -302,8 +302,8 @@ async fn many_callers_at_once() {
     assert_eq!(info(&kernel, "a").state, ServiceState::Running);
     // A stop overtakes a start that goes on.
     kernel.stop_service(&service_id()).await.unwrap();
-    let (start, stop) = (kernel.start_service(&service_id()), kernel.stop_service(&service_id()));
-    let (start, stop) = tokio::join!(start, stop);
+    let id = service_id();
+    let (start, stop) = tokio::join!(kernel.start_service(&id), kernel.stop_service(&id));
     stop.unwrap();
     let error = start.unwrap_err();
     assert_eq!(
@@ -322,9 +322,10 @@ async fn a_required_service_that_fails_ends_the_start() {
     }
     kernel.add_service(after("b", &["a"])).unwrap();
     kernel.add_service(after("d", &["b"])).unwrap();
-    let error = kernel.start_services().await.unwrap_err();
+    let failed = kernel.start_services().await.unwrap_err();
+    assert_eq!(failed.service, id("test:b"));
     assert_eq!(
-        error.to_string(),
+        failed.error.to_string(),
         "test:b did not start: there is no process entry test:b-process; process entries: \
          test:a-process, test:c-process"
     );
@@ -487,7 +488,7 @@ async fn a_service_survives_its_host() {
     let kernel = Kernel::new(KernelOptions::default());
     let host = || HostSpec { scheduler: Scheduler::Own { workers: 1 }, ..HostSpec::new(id(HOST)) };
     kernel.add_host(host());
-    add(&kernel, "test:a-process", Limits::default(), |_, _| forever());
+    add_deaf(&kernel, "test:a-process", |_, _| forever());
     let restart = Restart { initial_delay: Duration::ZERO, ..Restart::default() };
     kernel.add_service(ServiceSpec { restart, ..service("a") }).unwrap();
     kernel.start_services().await.unwrap();
@@ -508,7 +509,7 @@ async fn a_service_survives_its_host() {
     assert_eq!(watch.info().state, ServiceState::Stopped);
 }
 
-/// A supervisor holds no node: one that is dropped goes, with everything on it.
+/// A supervisor holds no node: one that was stopped and is dropped is gone.
 #[tokio::test]
 async fn a_service_does_not_keep_its_node() {
     let kernel = Kernel::new(KernelOptions::default());
@@ -527,8 +528,9 @@ async fn a_service_does_not_keep_its_node() {
     kernel.add_service(service("a")).unwrap();
     kernel.start_services().await.unwrap();
     let mut watch = kernel.watch_service(&service_id()).unwrap();
-    drop(kernel);
+    kernel.kill().await;
     watch.wait_for(|info| info.state == ServiceState::Stopped).await;
+    drop((kernel, watch));
     while Arc::strong_count(&token) > 1 {
         sleep(Duration::from_millis(1)).await;
     }
