@@ -25,6 +25,8 @@ fn service(name: &str, process: &str, lifecycle: &str) -> String {
 fn lua(dir: &Dir, name: &str, body: &str) -> String {
     let source = format!("return {{ main = function(...)\n{body}\nend }}\n");
     dir.write(&format!("src/{name}.lua"), source);
+    // The folder of binaries is there, and empty.
+    dir.write("wasm/.keep", "");
     format!(
         "
   - {{ name: {name}-process, kind: process.lua, source: file://{name}.lua, method: main }}
@@ -213,7 +215,11 @@ fn misfit(startup: &str) -> Dir {
         "{HOSTS}{}{other}{}{}    input: [six, 7]\n",
         command("compute", "compute"),
         service("other", "other-process", ""),
-        service("worker", "compute", &format!("      startup: {startup}\n")),
+        service(
+            "worker",
+            "compute",
+            &format!("      startup: {startup}\n      requires: [other]\n")
+        ),
     );
     dir.entries(&entries);
     dir
