@@ -15,30 +15,43 @@
 //! - Lifecycle events travel in a lane of their own and are never dropped.
 //! - No globals: two kernels run side by side in one test.
 //!
-//! Locks are `parking_lot` mutexes, held for a few instructions, never across an await and
-//! never two at once.
+//! Locks are `parking_lot` mutexes, held for a few instructions and never across an await. Two
+//! are held at once in three places, each in one order: the bonds of the two sides of a link
+//! (`links.rs`), the names of a process and then those of the node (`names.rs`), and the bonds
+//! of a process and then, of those who watch it, whether their mailbox is closed (`bonds.rs`).
 
+mod address;
 mod authorizer;
+mod bonds;
 mod call;
 mod context;
 mod host;
 mod kernel;
+mod links;
 mod mailbox;
+mod names;
+mod others;
+mod post;
 mod process;
+mod request;
 mod supervisor;
 mod table;
 mod task;
 mod unit;
 mod units;
+mod upgrade;
 mod watch;
 
+pub use address::Address;
 pub use authorizer::Authorizer;
 pub use call::{CALLS_MAX, DEPTH_MAX, FunctionCall};
 pub use context::ProcessContext;
 pub use host::{HostSpec, Profile, Scheduler};
 pub use kernel::{Kernel, KernelOptions, SpawnRequest};
 pub use mailbox::Received;
-pub use process::{ProcessInfo, State};
+pub use names::{NAME_BYTES_MAX, NAMES_MAX};
+pub use process::{Options, ProcessInfo, State};
+pub use request::{REQUEST_TIMEOUT, REQUESTS_MAX};
 pub use supervisor::{
     Budget, NotStarted, Restart, ServiceInfo, ServiceSpec, ServiceState, ServiceWatch, Startup,
 };

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::task::{Context as Poller, Poll, ready};
 
 use tokio::sync::oneshot;
-use wippy_model::{Event, EventKind, Exit, Pid};
+use wippy_model::{Exit, Pid};
 
 use crate::ProcessContext;
-use crate::process::ProcessShared;
 
 /// Who hears of an exit, exactly once.
 #[derive(Debug)]
@@ -46,11 +45,24 @@ impl Watcher {
         (Self::Native(watcher), begins, ExitWatch(receiver))
     }
 
-    /// Tells that the first step begins.
+    /// Tells the watcher of the exit of `from`.
+    pub(crate) fn tell(self, from: &Pid, exit: &Arc<Exit>, at: std::time::SystemTime) {
+        match self {
+            Self::Process(watcher) => watcher.shared().monitored_ended(from, exit, at),
+            Self::Native(watcher) => watcher.tell(exit),
+        }
+    }
+}
+
+impl NativeWatcher {
+    /// Tells the watcher. A receiver that is gone does not want to know.
+    pub(crate) fn tell(self, exit: &Arc<Exit>) {
+        drop(self.exit.send(exit.clone()));
+    }
+
+    /// Tells it that the first step begins, if it wants to know.
     pub(crate) fn tell_begin(&mut self) {
-        if let Self::Native(NativeWatcher { begun, .. }) = self
-            && let Some(begun) = begun.take()
-        {
+        if let Some(begun) = self.begun.take() {
             // A receiver that is gone does not want to know.
             let _ = begun.send(());
         }
@@ -58,35 +70,12 @@ impl Watcher {
 
     /// Whether it wants to hear of the first step.
     pub(crate) fn hears_begin(&self) -> bool {
-        matches!(self, Self::Native(NativeWatcher { begun: Some(_), .. }))
-    }
-
-    /// Tells the watcher of the exit of `from`.
-    pub(crate) fn tell(self, from: &Pid, exit: &Arc<Exit>, at: std::time::SystemTime) {
-        match self {
-            Self::Process(watcher) => watcher.shared().mailbox.push_event(Event {
-                kind: EventKind::Exit,
-                from: from.clone(),
-                at,
-                exit: Some(exit.clone()),
-                deadline: None,
-                reason: None,
-            }),
-            // A receiver that is gone does not want to know.
-            Self::Native(NativeWatcher { exit: sender, .. }) => drop(sender.send(exit.clone())),
-        }
+        self.begun.is_some()
     }
 
     /// Whether nobody is left to tell.
     pub(crate) fn is_gone(&self) -> bool {
-        match self {
-            Self::Process(watcher) => watcher.shared().mailbox.is_closed(),
-            Self::Native(NativeWatcher { exit, .. }) => exit.is_closed(),
-        }
-    }
-
-    pub(crate) fn is(&self, other: &Arc<ProcessShared>) -> bool {
-        matches!(self, Self::Process(watcher) if Arc::ptr_eq(watcher.shared(), other))
+        self.exit.is_closed()
     }
 }
 
