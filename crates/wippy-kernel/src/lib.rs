@@ -31,6 +31,7 @@ mod links;
 mod mailbox;
 mod names;
 mod others;
+mod post;
 mod process;
 mod request;
 mod table;

@@ -172,6 +172,10 @@ impl ProcessShared {
         self.signals.load(Ordering::Acquire) & signal != 0
     }
 
+    pub(crate) fn any_signal(&self) -> bool {
+        self.signals.load(Ordering::Acquire) != 0
+    }
+
     pub(crate) fn terminate(&self) {
         self.signals.fetch_or(SIGNAL_TERMINATE, Ordering::Release);
         self.task.wake();
@@ -323,11 +327,7 @@ impl ProcessShared {
         self.host.table.bonds.fetch_sub(promised, Ordering::Relaxed);
         self.replies.lock().close();
         let names = self.names.lock().close();
-        if !names.is_empty()
-            && let Some(kernel) = self.host.kernel.upgrade()
-        {
-            kernel.names.free(&names, self);
-        }
+        self.host.table.names.free(&names, self);
         self.host.table.remove(self.pid.serial());
         self.host.release();
         let exit = Arc::new(exit);
