@@ -105,12 +105,13 @@ pub(crate) fn link(one: &Arc<ProcessShared>, other: &Arc<ProcessShared>) -> Resu
         return Ok(());
     }
     one.reserve_event()?;
-    if let Err(error) = other.reserve_event() {
+    // One that is about to end needs no promise. It tells of its end when nothing is left of it,
+    // and not earlier.
+    if let Err(error) = other.reserve_event()
+        && !other.mailbox.is_closed()
+    {
         one.release_events(1);
-        return match other.mailbox.is_closed() {
-            true => link_to_nobody(one, &other.pid),
-            false => Err(error.context(&other.pid)),
-        };
+        return Err(error.context(&other.pid));
     }
     link_reserved(one, other)
 }

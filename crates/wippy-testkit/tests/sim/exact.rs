@@ -163,6 +163,10 @@ impl Run {
     }
 
     pub(crate) async fn run(&mut self) {
+        // Loading takes a thread and real time: it is over before the first step.
+        for entry in ENTRIES.into_iter().chain(["sim:refuses", "sim:panics", "sim:broken"]) {
+            assert_eq!(self.kernel.unit(&id(entry)).await.is_err(), entry == "sim:broken");
+        }
         while self.model.step < STEPS {
             self.operate().await;
             self.model.tick();

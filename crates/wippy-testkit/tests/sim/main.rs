@@ -6,15 +6,22 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod crowd;
 mod exact;
 mod model;
 mod rng;
+mod scripts;
 mod world;
+
+use wippy_kernel::{HostSpec, Kernel, KernelOptions, Scheduler};
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Seeds of one test run, where nobody says.
 const RUNS: u64 = 200;
+/// The same of crowds, on one thread and on several.
+const CROWDS: u64 = 60;
+const CROWDS_ON_THREADS: u64 = 15;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap())
@@ -68,4 +75,38 @@ fn what_is_seen_is_what_the_model_says() {
         });
     });
     assert!(spawned.get() > 10, "processes were spawned");
+}
+
+fn crowd_node(scheduler: impl Fn() -> Scheduler) -> Kernel {
+    let kernel = Kernel::new(KernelOptions::default());
+    for host in ["crowd:one", "crowd:two"] {
+        let mut spec = HostSpec::new(world::id(host));
+        spec.scheduler = scheduler();
+        kernel.add_host(spec);
+    }
+    kernel
+}
+
+#[test]
+fn a_crowd_keeps_the_rules_in_virtual_time() {
+    silence();
+    seeds("a_crowd_keeps_the_rules_in_virtual", CROWDS, |seed| {
+        virtual_time().block_on(async {
+            let kernel = crowd_node(|| Scheduler::Shared(tokio::runtime::Handle::current()));
+            assert!(crowd::run(&kernel, seed).await > 10);
+        });
+    });
+}
+
+#[test]
+fn a_crowd_keeps_the_rules_on_threads() {
+    silence();
+    seeds("a_crowd_keeps_the_rules_on_threads", CROWDS_ON_THREADS, |seed| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let kernel = crowd_node(|| Scheduler::Own { workers: 2 });
+            assert!(crowd::run(&kernel, seed).await > 10);
+            kernel.kill().await;
+        });
+    });
 }
