@@ -6,5 +6,6 @@
 mod admission;
 mod calls;
 mod exits;
+mod links;
 mod mailboxes;
 mod script;
