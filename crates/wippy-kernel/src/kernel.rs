@@ -487,6 +487,11 @@ impl Kernel {
         self.0.table.len()
     }
 
+    /// Events of monitors and links that are promised or wait, in all mailboxes together.
+    pub fn bond_count(&self) -> usize {
+        self.0.table.bonds.load(Ordering::Relaxed)
+    }
+
     /// Processes alive that have not had their first slice.
     pub fn waiting_count(&self) -> usize {
         self.0.hosts.load().values().map(|host| host.waiting()).sum()

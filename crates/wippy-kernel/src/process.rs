@@ -335,7 +335,7 @@ impl ProcessShared {
     }
 
     /// Records the exit and tells everyone. The first call wins; by then the engine's state is
-    /// dropped. What others can see goes first: mailbox, names, table, place on the host. So
+    /// dropped. What others can see goes first: mailbox, names, place on the host, table. So
     /// whoever hears of the exit finds nothing left of the process.
     pub(crate) fn end(self: &Arc<Self>, exit: Exit) {
         let Some(promised) = self.mailbox.close() else { return };
@@ -343,8 +343,9 @@ impl ProcessShared {
         self.replies.lock().close();
         let names = self.names.lock().close();
         self.host.table.names.free(&names, self);
-        self.host.table.remove(self.pid.serial());
+        // The place before the table: whoever does not find the process can have its place.
         self.host.release();
+        self.host.table.remove(self.pid.serial());
         let exit = Arc::new(exit);
         let ended = Ending::Ended(exit.clone());
         let bonds = match std::mem::replace(&mut *self.ending.lock(), ended) {

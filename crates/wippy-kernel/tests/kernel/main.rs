@@ -7,6 +7,7 @@ mod admission;
 mod calls;
 mod exits;
 mod log;
+mod links;
 mod mailboxes;
 mod restarts;
 mod script;
