@@ -10,6 +10,7 @@ use crate::failure::{Failure, Outcome, status};
 use crate::log::Mode;
 use crate::node::{Node, NodeOptions};
 use crate::signals::Signals;
+use crate::watch::Watch;
 use crate::{progress, project};
 
 /// Starts the runtime and keeps it.
@@ -17,6 +18,7 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     let (project, _log) = project::load(&args.project, args.log, Mode::Server)?;
     let grace = stop_timeout(project.registry());
     let node = Node::new(project, NodeOptions::default())?;
+    let watch = args.watch.then(|| Watch::new(&node, project::options(&args.project)));
     block_on(async {
         let mut signals = Signals::take()?;
         tokio::select! {
@@ -33,6 +35,10 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
             hosts = hosts(node.registry()).count(),
             "running; Ctrl-C stops"
         );
+        if let Some(watch) = watch {
+            tracing::info!("watching {} files", watch.files());
+            tokio::spawn(watch.run());
+        }
         signals.next().await;
         tracing::info!("stopping, for up to {}s; once more ends at once", grace.as_secs());
         tokio::select! {

@@ -23,6 +23,7 @@ mod results;
 mod scaffold;
 mod security;
 mod stopping;
+mod watch;
 
 use wippy_testkit::Dir;
 
