@@ -8,3 +8,4 @@ mod calls;
 mod exits;
 mod mailboxes;
 mod script;
+mod versions;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use wippy_kernel::{
-    ExitWatch, HostSpec, Kernel, KernelOptions, Prepare, Process, ProcessContext, Scheduler,
-    SpawnRequest, Unit,
+    ExitWatch, HostSpec, Kernel, KernelOptions, Loader, Prepare, Process, ProcessContext,
+    Scheduler, SpawnRequest, Unit,
 };
 use wippy_model::{EntryId, Error, Exit, Limits, Message, Pid, Result, Value};
 
@@ -40,11 +40,25 @@ where
     F: Fn(ProcessContext, Vec<Value>) -> R + Send + Sync + 'static,
     R: Future<Output = Exit> + Send + 'static,
 {
+    kernel.add_unit(id(name), loader_with(limits, body));
+}
+
+/// Loads a unit whose processes run `body`.
+pub(crate) fn loader<F, R>(body: F) -> Loader
+where
+    F: Fn(ProcessContext, Vec<Value>) -> R + Send + Sync + 'static,
+    R: Future<Output = Exit> + Send + 'static,
+{
+    loader_with(Limits::default(), body)
+}
+
+fn loader_with<F, R>(limits: Limits, body: F) -> Loader
+where
+    F: Fn(ProcessContext, Vec<Value>) -> R + Send + Sync + 'static,
+    R: Future<Output = Exit> + Send + 'static,
+{
     let body: Body = Arc::new(move |context, args| Box::pin(body(context, args)));
-    kernel.add_unit(
-        id(name),
-        Box::new(move || Ok(Arc::new(Script { limits: limits.clone(), body: body.clone() }))),
-    );
+    Box::new(move || Ok(Arc::new(Script { limits: limits.clone(), body: body.clone() })))
 }
 
 /// Registers a function that runs `body`.
@@ -53,11 +67,7 @@ where
     F: Fn(ProcessContext, Vec<Value>) -> R + Send + Sync + 'static,
     R: Future<Output = Exit> + Send + 'static,
 {
-    let body: Body = Arc::new(move |context, args| Box::pin(body(context, args)));
-    kernel.add_function(
-        id(name),
-        Box::new(move || Ok(Arc::new(Script { limits: limits.clone(), body: body.clone() }))),
-    );
+    kernel.add_function(id(name), loader_with(limits, body));
 }
 
 struct Script {

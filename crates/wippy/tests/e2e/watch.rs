@@ -80,9 +80,8 @@ fn what_runs_keeps_its_version() {
     let running = start(&dir);
     running.stdout_has("one\n");
     dir.write("src/main.lua", MAIN.replace("'ready'", "'never printed'"));
-    running.stderr_has(
-        "app:main: new version 2 for new spawns; 1 running process keeps the old one",
-    );
+    running
+        .stderr_has("app:main: new version 2 for new spawns; 1 running process keeps the old one");
     dir.write("src/worker.lua", worker("two"));
     running.stdout_has("two\n");
     let outcome = stop(running);
