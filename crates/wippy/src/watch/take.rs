@@ -85,7 +85,7 @@ impl Taken {
                     continue;
                 }
             }
-            let taken = match self.may_take(&ingredients) {
+            let taken = match self.may_take(&entry.id, &ingredients) {
                 Ok(()) => self.load(kernel, programs, entry, role, &ingredients).await,
                 Err(error) => Err(error),
             };
@@ -96,12 +96,12 @@ impl Taken {
                     self.made_of.insert(entry.id.clone(), ingredients);
                 }
                 Err(error) => {
-                    let mut why = not_loaded(registry, entry, &error);
-                    why.message = match self.made_of.contains_key(&entry.id) {
-                        true => format!("{}: the old version stays: {}", entry.id, why.message),
-                        false => format!("{}: it is not taken: {}", entry.id, why.message),
+                    let why = not_loaded(registry, entry, &error);
+                    let stays = match self.made_of.contains_key(&entry.id) {
+                        true => "the old version stays",
+                        false => "it is not taken",
                     };
-                    self.say(&entry.id, &why);
+                    self.say(&entry.id, &why, stays);
                 }
             }
         }
@@ -156,7 +156,7 @@ impl Taken {
     }
 
     /// Refuses code that permissions would be decided for by a `meta` that is out of date.
-    fn may_take(&self, ingredients: &[Arc<Entry>]) -> Result<()> {
+    fn may_take(&self, id: &EntryId, ingredients: &[Arc<Entry>]) -> Result<()> {
         if !self.meta_decides {
             return Ok(());
         }
@@ -167,9 +167,9 @@ impl Taken {
         match other {
             None => Ok(()),
             Some(entry) => Err(Error::invalid(format!(
-                "policies of this project look at `meta`, and that of {} is new: it takes effect \
-                 at the next start",
-                entry.id
+                "{}: policies of this project look at `meta`, and that of {} is new: it takes \
+                 effect at the next start",
+                id, entry.id
             ))),
         }
     }
@@ -204,7 +204,7 @@ impl Taken {
     }
 
     /// Says of binaries that have changed and are not what their entries pin. The runtime takes
-    /// no binary that nobody pinned, when it watches as little as at its start.
+    /// no binary that nobody has pinned, under `--watch` as little as at a start.
     pub(super) async fn check_binaries(&mut self, programs: &Programs, touched: BTreeSet<PathBuf>) {
         let registry = programs.project().registry();
         let mut touched_entries = Vec::new();
@@ -225,9 +225,9 @@ impl Taken {
             });
             match verified.await {
                 Ok(Err(error)) => {
-                    let message = format!("{}: what runs stays: {}", entry.id, error.message());
+                    let message = format!("{}: {}", entry.id, error.message());
                     let why = Diagnostic::warning("load", message).at(entry.place_of("hash"));
-                    self.say(&entry.id, &why);
+                    self.say(&entry.id, &why, "what runs stays");
                 }
                 Ok(Ok(())) => _ = self.said.remove(&entry.id),
                 // The program ends.
@@ -237,8 +237,8 @@ impl Taken {
     }
 
     /// Says why a program has no newer version, once for each reason.
-    fn say(&mut self, id: &EntryId, why: &Diagnostic) {
-        let line = line(why);
+    fn say(&mut self, id: &EntryId, why: &Diagnostic, stays: &str) {
+        let line = format!("{}; {stays}", line(why));
         if self.said.get(id) == Some(&line) {
             return;
         }
