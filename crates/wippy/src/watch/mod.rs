@@ -116,6 +116,6 @@ impl Watch {
         self.programs = self.programs.next(project);
         self.taken.follow(&self.kernel, &self.programs).await;
         let touched = look.since(&self.seen);
-        self.taken.check_binaries(&self.programs, touched).await;
+        self.taken.check_binaries(&self.kernel, &self.programs, touched).await;
     }
 }

@@ -205,7 +205,13 @@ impl Taken {
 
     /// Says of binaries that have changed and are not what their entries pin. The runtime takes
     /// no binary that nobody has pinned, under `--watch` as little as at a start.
-    pub(super) async fn check_binaries(&mut self, programs: &Programs, touched: BTreeSet<PathBuf>) {
+    /// One that has become what its entry pins is loaded where that has failed before.
+    pub(super) async fn check_binaries(
+        &mut self,
+        kernel: &Kernel,
+        programs: &Programs,
+        touched: BTreeSet<PathBuf>,
+    ) {
         let registry = programs.project().registry();
         let mut touched_entries = Vec::new();
         for entry in registry.entries() {
@@ -219,9 +225,9 @@ impl Taken {
             }
         }
         for entry in touched_entries {
-            let (programs, of) = (programs.clone(), entry.clone());
+            let (reads, of) = (programs.clone(), entry.clone());
             let verified = tokio::task::spawn_blocking(move || {
-                of.binary().map_or(Ok(()), |binary| programs.verify(binary))
+                of.binary().map_or(Ok(()), |binary| reads.verify(binary))
             });
             match verified.await {
                 Ok(Err(error)) => {
@@ -229,9 +235,33 @@ impl Taken {
                     let why = Diagnostic::warning("load", message).at(entry.place_of("hash"));
                     self.say(&entry.id, &why, "what runs stays");
                 }
-                Ok(Ok(())) => _ = self.said.remove(&entry.id),
+                Ok(Ok(())) => {
+                    self.said.remove(&entry.id);
+                    self.load_again(kernel, programs, &entry).await;
+                }
                 // The program ends.
                 Err(_) => return,
+            }
+        }
+    }
+
+    /// Loads a program whose first version does not load. The error of that is kept, which is
+    /// right as long as nobody looks at the files.
+    async fn load_again(&mut self, kernel: &Kernel, programs: &Programs, entry: &Arc<Entry>) {
+        let Some(role) = role(entry) else { return };
+        let loaded = match role {
+            Role::Process => kernel.unit(&entry.id).await,
+            Role::Function => kernel.function(&entry.id).await,
+        };
+        if loaded.is_ok() {
+            return;
+        }
+        let registry = programs.project().registry();
+        let ingredients = ingredients(registry, entry);
+        match self.load(kernel, programs, entry, role, &ingredients).await {
+            Ok(text) => tracing::info!("{text}"),
+            Err(error) => {
+                self.say(&entry.id, &not_loaded(registry, entry, &error), "it is not taken");
             }
         }
     }

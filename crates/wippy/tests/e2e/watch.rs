@@ -101,7 +101,7 @@ fn a_broken_script_leaves_the_old_version() {
     running.stdout_has("repaired\n").stderr_has("app:worker: new version 2 for new spawns");
     // What is taken back is no new version.
     dir.write("src/worker.lua", "return {");
-    running.stderr_has("expected near <eof>");
+    running.stderr_has("unexpected symbol near <eof>");
     dir.write("src/worker.lua", worker("repaired"));
     running.stderr_has("app:worker: it is again what runs");
     let outcome = stop(running);
@@ -185,6 +185,20 @@ fn a_hash_may_come_before_its_binary() {
     running.stderr_has("; the old version stays");
     replace_bytes(&dir, "wasm/hello-wat.wasm", &other_greeting());
     running.stdout_has("Howdy").stderr_has("app:worker: new version 2 (sha256:");
+    stop(running);
+}
+
+/// A program that did not load at the start is loaded when its binary is the one that it pins.
+#[test]
+fn a_binary_that_was_wrong_is_repaired() {
+    let dir = project(GUEST);
+    dir.write("src/main.lua", MAIN.replace("'app:processes'", "'app:processes', 'you'"));
+    let built = fs::read(dir.join("wasm/hello-wat.wasm")).unwrap();
+    dir.write("wasm/hello-wat.wasm", other_greeting());
+    let running = start(&dir);
+    running.stdout_has("does not match: the entry says");
+    dir.write("wasm/hello-wat.wasm", built);
+    running.stdout_has("Hello");
     stop(running);
 }
 
