@@ -47,7 +47,7 @@ pub use authorizer::Authorizer;
 pub use call::{CALLS_MAX, DEPTH_MAX, FunctionCall};
 pub use context::ProcessContext;
 pub use host::{HostSpec, Profile, Scheduler};
-pub use kernel::{Kernel, KernelOptions, SpawnRequest};
+pub use kernel::{Kernel, KernelOptions, Replaced, SpawnRequest};
 pub use mailbox::Received;
 pub use names::{NAME_BYTES_MAX, NAMES_MAX};
 pub use process::{Options, ProcessInfo, State};

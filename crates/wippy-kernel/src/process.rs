@@ -225,11 +225,16 @@ impl ProcessShared {
     }
 
     /// Tells it that there is a version of an entry, where that is newer than what it runs and
-    /// it wants to know.
-    pub(crate) fn tell_version(&self, entry: &EntryId, version: u64) {
-        let code = self.code.lock().clone();
-        if code.entry != *entry || code.version >= version || !self.options().upgradable {
-            return;
+    /// it wants to know. Whether it does; none where it runs no older version of that entry.
+    pub(crate) fn tell_version(&self, entry: &EntryId, version: u64) -> Option<bool> {
+        {
+            let code = self.code.lock();
+            if code.entry != *entry || code.version >= version {
+                return None;
+            }
+        }
+        if !self.options().upgradable {
+            return Some(false);
         }
         self.mailbox.push_event(Event {
             kind: EventKind::Outdated,
@@ -239,6 +244,7 @@ impl ProcessShared {
             deadline: None,
             reason: None,
         });
+        Some(true)
     }
 
     /// Promises room for the event of a monitor or a link.

@@ -12,3 +12,4 @@ mod mailboxes;
 mod restarts;
 mod script;
 mod services;
+mod versions;
