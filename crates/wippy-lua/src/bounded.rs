@@ -486,9 +486,8 @@ unsafe extern "C-unwind" fn format(raw: *mut lua_State) -> c_int {
 unsafe fn truncate(raw: *mut lua_State) {
     // SAFETY: the format is a string by now where it can be one, and stays in its slot.
     unsafe {
-        let has_fraction = |arg: c_int| {
-            ffi::lua_type(raw, arg) == ffi::LUA_TNUMBER && integer(raw, arg).is_none()
-        };
+        let has_fraction =
+            |arg: c_int| ffi::lua_type(raw, arg) == ffi::LUA_TNUMBER && integer(raw, arg).is_none();
         if !(2..=ffi::lua_gettop(raw)).any(has_fraction) {
             return;
         }
@@ -498,7 +497,8 @@ unsafe fn truncate(raw: *mut lua_State) {
         let (mut rest, mut arg) = (format, 2);
         while let Some(percent) = memchr::memchr(b'%', rest) {
             rest = rest.get(percent + 1..).unwrap_or_default();
-            let is_flag = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b' ' | b'#' | b'.');
+            let is_flag =
+                |byte: &&u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b' ' | b'#' | b'.');
             let flags = rest.iter().take_while(is_flag).count();
             let conversion = rest.get(flags);
             rest = rest.get(flags + 1..).unwrap_or_default();

@@ -12,7 +12,10 @@ use crate::dialect::{self, Erased, Refused};
 /// # Errors
 ///
 /// Where the text is not of the dialect: `line:column: message`.
-pub(crate) fn plain_lua(source: &str, library_head: Option<&str>) -> Result<(Vec<u8>, bool), String> {
+pub(crate) fn plain_lua(
+    source: &str,
+    library_head: Option<&str>,
+) -> Result<(Vec<u8>, bool), String> {
     let text = match source.strip_prefix('#') {
         None => Cow::Borrowed(source),
         Some(rest) => {

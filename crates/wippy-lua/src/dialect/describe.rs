@@ -274,7 +274,8 @@ impl<'a, 's> Writer<'a, 's> {
             }
             Some(Type::Foreign { is_local: false, .. }) => out.push(b'a'),
             Some(Type::Foreign { path, arguments, .. }) => {
-                let (base, fields) = path.split_first().map_or((&b""[..], &[][..]), |(b, f)| (*b, f));
+                let (base, fields) =
+                    path.split_first().map_or((&b""[..], &[][..]), |(b, f)| (*b, f));
                 out.push(b'x');
                 number(out, self.slot(declaration, base));
                 number(out, fields.len());

@@ -382,8 +382,7 @@ pub(super) fn unquote(token: &[u8]) -> Option<Vec<u8>> {
             b'0'..=b'9' => {
                 let more = rest.iter().take(2).take_while(|byte| byte.is_ascii_digit()).count();
                 let digits = std::iter::once(escape).chain(rest.iter().take(more));
-                let code =
-                    digits.fold(0_u16, |code, digit| code * 10 + u16::from(digit - b'0'));
+                let code = digits.fold(0_u16, |code, digit| code * 10 + u16::from(digit - b'0'));
                 text.push(u8::try_from(code).ok()?);
                 rest = rest.get(more..)?;
             }

@@ -13,9 +13,9 @@ mod lexer;
 mod lua;
 mod parser;
 mod scope;
-mod types;
 #[cfg(test)]
 mod tests;
+mod types;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -142,9 +142,7 @@ fn declared_names<'s>(
 fn wrong(source: &[u8], at: usize, message: String) -> Refused {
     let before = source.get(..at).unwrap_or(source);
     let (mut line, mut line_start, mut place) = (1, 0, 0);
-    while let Some(found) =
-        memchr::memchr2(b'\n', b'\r', before.get(place..).unwrap_or_default())
-    {
+    while let Some(found) = memchr::memchr2(b'\n', b'\r', before.get(place..).unwrap_or_default()) {
         place += found;
         let pair = (before.get(place), before.get(place + 1));
         // As Lua counts them: two different ones are one end of a line.

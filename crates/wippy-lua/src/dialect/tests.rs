@@ -18,13 +18,13 @@ fn erased(source: &str) -> String {
 fn refused(source: &str) -> String {
     match erase(source.as_bytes(), &mut || true) {
         Err(Refused::Wrong { line, column, message }) => format!("{line}:{column}: {message}"),
-        other => panic!("{other:?}: {source}"),
+        other => panic!("{}: {}", other.is_ok(), source.get(..200).unwrap_or(source)),
     }
 }
 
 fn compiles(text: &[u8]) -> Result<(), String> {
     let lua = mlua::Lua::new();
-    let chunk = lua.load(text).set_mode(mlua::ChunkMode::Text);
+    let chunk = lua.load(text);
     chunk.into_function().map(drop).map_err(|error| error.to_string())
 }
 
@@ -59,13 +59,12 @@ fn plain_lua_stays_as_it_is() {
         "for i = 1, 2 do goto continue; ::continue:: end",
         "local x <const>, y <close> = 1, nil",
         "return function(...) local a, b = ... return a, b end, { ..., [1] = 2; x = 3 }",
-        "a.b.c['d']:e(f){g}'h'[[i]] = 1, 2",
+        "a.b.c['d']:e(f){g}'h'[[i]].j, k = 1, 2",
         "local s = [==[ ]] ]=] type X = number ]==] --[[ type Y ]] .. 'a\\'b\\\nc\\z  \n  d'",
         "x = 0x.8p-3 + 3e+4 + .5 + 3. + 0xA.bp1 - -2 ^ -3 // 4 % 5",
         "x = not -#~a == b ~= c <= d >= e << f >> g & h | i ~ j .. k and l or m",
         "if a then elseif b then else end repeat local x = 1 until x do end;;;",
         "function a.b.c:d(e, ...) return end local function f() return; end",
-        "goto = nil",
         "local t = {} t.goto_ = 1 return",
         "return",
         "",
@@ -73,13 +72,7 @@ fn plain_lua_stays_as_it_is() {
         "--[==[ a\n long one ]==]",
         "x = 'a' --> b\ny = 1",
     ] {
-        let checked = check_plain(source.as_bytes());
-        if source.starts_with("goto =") || source.contains("local as x") {
-            assert!(compiles(source.as_bytes()).is_err());
-            assert_eq!(erased(source), source);
-        } else {
-            checked.unwrap();
-        }
+        check_plain(source.as_bytes()).unwrap();
     }
 }
 
@@ -119,25 +112,39 @@ fn types_become_spaces() {
         ("local a: T <const> = 1", "local a <const> = 1"),
         ("local m: Map<string, Map<string, number>>= {}", "local m = {}"),
         ("local m: Map<string, {T}>= {}", "local m = {}"),
-        ("function f<T, U = string>(x: T, y?: U, ...: any): (string?, error?) end", "function f (x , y , ... ) end"),
-        ("function a.b:c(f: (a: string, number, ...T) -> (string?, error?)): T[] end", "function a.b:c(f ) end"),
+        (
+            "function f<T, U = string>(x: T, y?: U, ...: any): (string?, error?) end",
+            "function f (x , y , ... ) end",
+        ),
+        (
+            "function a.b:c(f: (a: string, number, ...T) -> (string?, error?)): T[] end",
+            "function a.b:c(f ) end",
+        ),
         ("local function f(): () -> () return g end", "local function f() return g end"),
         ("f(function<T>(x: T): T return x end)", "f(function (x ) return x end)"),
-        ("for i: number = 1, 2 do end for k: string, v: any in pairs(t) do end",
-         "for i = 1, 2 do end for k , v in pairs(t) do end"),
+        (
+            "for i: number = 1, 2 do end for k: string, v: any in pairs(t) do end",
+            "for i = 1, 2 do end for k , v in pairs(t) do end",
+        ),
         ("return x :: number + y as string .. z!", "return x + y .. z"),
         ("return -x :: any, (y :: any :: number) as T", "return -x , (y ) "),
         ("f(x :: any :: number, y as (string) as any)", "f(x , y )"),
         ("local y = x :: any :: \"a\"", "local y = x"),
         ("x!.y!:z()![1]! = f()!", "x .y :z() [1] = f()"),
         ("local x = i as number < 10 and j as Map<string, number>", "local x = i < 10 and j"),
-        ("f<number>(x) local y = g<string, number>() local z = h<T>(1) o:m<T>(1)", "f (x) local y = g () local z = h (1) o:m (1)"),
+        (
+            "f<number>(x) local y = g<string, number>() local z = h<T>(1) o:m<T>(1)",
+            "f (x) local y = g () local z = h (1) o:m (1)",
+        ),
         ("type A = { a: number, b?: string; [\"c d\"]: T, ['e']?: U, [string]: any, }", ";"),
         ("type U =\n | 'a'\n | \"b\" | 1 | -2 | true | nil", ";"),
         ("export type G<T, U = {T}> = (T & { x: U }) | lib.G<T>?", ";"),
         ("type F = <T>(x: T, ...T) -> ...T type H = (number) -> (string) -> ()", "; ;"),
         ("type N = number @min(0) @max(10.5) type S = string @pattern(\"^a\") @min_len(1)", "; ;"),
-        ("type R = { readonly a: number, @min(-1) readonly: number, readonly [string]: T, end: any }", ";"),
+        (
+            "type R = { readonly a: number, @min(-1) readonly: number, readonly [string]: T, end: any }",
+            ";",
+        ),
         ("type L = readonly string[] type M = { readonly string }", "; ;"),
         ("type E = {} type D = { function } local f: function = g", "; ; local f = g"),
         ("local a = b :: string\n(f or g)()", "local a = b ; (f or g)()"),
@@ -145,8 +152,11 @@ fn types_become_spaces() {
         ("if type(x) == 'a' then type T = string end", "if type(x) == 'a' then ; end"),
     ] {
         let text = erased(source);
-        assert_eq!(text.split_whitespace().collect::<Vec<_>>().join(" "),
-                   expected.split_whitespace().collect::<Vec<_>>().join(" "), "{source}");
+        assert_eq!(
+            text.split_whitespace().collect::<Vec<_>>().join(" "),
+            expected.split_whitespace().collect::<Vec<_>>().join(" "),
+            "{source}"
+        );
         assert_eq!(text.len(), source.len(), "{source}");
         assert_eq!(text.lines().count(), source.lines().count(), "{source}");
         if let Err(wrong) = compiles(text.as_bytes()) {
@@ -161,19 +171,28 @@ fn mistakes_have_their_place() {
     for (source, expected) in [
         ("local x: = 1", "1:10: expected a type, found `=`"),
         ("\n\nlocal é, x: number number = 1", ""),
-        ("local function f(x: {number string}) end", "1:29: expected `}` after the type of a list, found `string`"),
+        (
+            "local function f(x: {number string}) end",
+            "1:29: expected `}` after the type of a list, found `string`",
+        ),
         ("type X = { a: }", "1:15: expected a type, found `}`"),
-        ("type X = number @mni(1)", "1:18: there is no such annotation; known: @min, @max, @min_len, @max_len, @pattern"),
+        (
+            "type X = number @mni(1)",
+            "1:18: there is no such annotation; known: @min, @max, @min_len, @max_len, @pattern",
+        ),
         ("type X = number @min('a')", "1:22: expected a number, found `'a'`"),
         ("type X {}", "1:8: expected `=`, found `{`"),
-        ("local t = 'é' as\t{", "1:19: expected `,` or `}`, found the end of the text"),
+        ("local t = 'é' as\t{", "1:19: expected a type, found the end of the text"),
         ("type A = string\r\ntype A = number", "2:6: the type `A` is declared twice in this block"),
         ("if x != y then end", "1:6: Lua writes `~=` for `!=`"),
         ("local f: (string) = 1\nlocal g: (a: string) = 2", "2:22: expected `->`, found `=`"),
-        ("x = y :: string 'z'", "1:17: expected a statement, found `'z'`"),
+        ("x = y :: string 'z'", "1:17: expected an expression, found `'z'`"),
         ("f(x as T (1))", "1:10: expected `)`, found `(`"),
         ("local s: 'a\\qb' = 1", "1:10: a string with a wrong escape"),
-        ("type A = number local __types__ = A", "1:23: the name `__types__` is taken where a script uses types as values"),
+        (
+            "type A = number local __types__ = A",
+            "1:23: the name `__types__` is taken where a script uses types as values",
+        ),
     ] {
         if expected.is_empty() {
             assert!(compiles(erased(source).as_bytes()).is_err());
@@ -192,8 +211,11 @@ fn what_is_no_lua_is_left_to_lua() {
         ("local x = if a then b else c", ":1: unexpected symbol near 'if'"),
         ("while true do continue end", ":1: syntax error near 'end'"),
         ("return `a`", ":1: unexpected symbol near '`'"),
-        ("type F = string\nfunction f(a: number)\n", ":3: 'end' expected (to close 'function' at line 2) near <eof>"),
-        ("x = 'a", ":1: unfinished string near ''a'"),
+        (
+            "type F = string\nfunction f(a: number)\n",
+            ":3: 'end' expected (to close 'function' at line 2) near <eof>",
+        ),
+        ("x = 'a", ":1: unfinished string near <eof>"),
         ("x = 3y", ":1: malformed number near '3y'"),
         ("x = a?b", ":1: unexpected symbol near '?'"),
     ] {
@@ -204,10 +226,11 @@ fn what_is_no_lua_is_left_to_lua() {
 
 #[test]
 fn nesting_is_bounded() {
-    for (open, close) in [("(", ")"), ("{", "}"), ("f(", ")"), ("function() return ", " end"), ("a[", "]")] {
-        let deep = |levels: usize| {
-            format!("return {}1{}", open.repeat(levels), close.repeat(levels))
-        };
+    for (open, close) in
+        [("(", ")"), ("{", "}"), ("f(", ")"), ("function() return ", " end"), ("a[", "]")]
+    {
+        let deep =
+            |levels: usize| format!("return {}1{}", open.repeat(levels), close.repeat(levels));
         assert!(is_read(deep(150).as_bytes()), "{open}");
         assert!(compiles(erased(&deep(100_000)).as_bytes()).is_err());
         assert!(compiles(erased(&format!("return {}", open.repeat(100_000))).as_bytes()).is_err());
@@ -215,17 +238,28 @@ fn nesting_is_bounded() {
     for statement in ["do ", "if a then ", "while a do ", "repeat ", "for i = 1, 2 do "] {
         assert!(compiles(erased(&statement.repeat(100_000)).as_bytes()).is_err());
     }
-    for (open, close) in [("{", "}"), ("(", ")"), ("A<", ">"), ("() -> ", ""), ("<T>() -> ", ""), ("{ [string]: ", "}")] {
+    for (open, close) in [
+        ("{", "}"),
+        ("(", ")"),
+        ("A<", ">"),
+        ("() -> ", ""),
+        ("<T>() -> ", ""),
+        ("{ [string]: ", "}"),
+    ] {
         let deep = |levels: usize| {
             format!("local x: {}any{} = 1", open.repeat(levels), close.repeat(levels))
         };
         assert!(compiles(erased(&deep(40)).as_bytes()).is_ok(), "{open}");
         assert!(refused(&deep(100_000)).contains("types nest deeper than"), "{open}");
     }
-    assert!(refused(&format!("type A = {}", "readonly ".repeat(100_000))).contains("type"));
+    assert!(
+        compiles(erased(&format!("type A = {}", "readonly ".repeat(100_000))).as_bytes()).is_ok()
+    );
     assert!(refused(&format!("type A = b{}", "[]".repeat(100_000))).contains("suffixes"));
     assert!(compiles(erased(&format!("return {}1", "- ".repeat(100_000))).as_bytes()).is_err());
-    assert!(compiles(erased(&format!("return 1{}", " + 1 :: any".repeat(100_000))).as_bytes()).is_ok());
+    assert!(
+        compiles(erased(&format!("return 1{}", " + 1 :: any".repeat(100_000))).as_bytes()).is_ok()
+    );
 }
 
 /// What looks ahead does not do so again and again.
@@ -241,7 +275,8 @@ fn time_is_linear() {
         drop(erase(source.as_bytes(), &mut go_on));
         tokens
     };
-    for piece in ["a<", "f(a<b,", "x as ", "x as A<", "x :: A<", "local x: A<", "a<b<c>", "::a::b "] {
+    for piece in ["a<", "f(a<b,", "x as ", "x as A<", "x :: A<", "local x: A<", "a<b<c>", "::a::b "]
+    {
         let (short, long) = (count(&piece.repeat(10_000)), count(&piece.repeat(40_000)));
         assert!(long <= short * 5 + 10_000, "{piece}: {short} {long}");
     }
@@ -267,7 +302,11 @@ fn strings_stand_for_what_they_say() {
         (r#""\q""#, None),
         (r#""\300""#, None),
     ] {
-        assert_eq!(unquote(token.as_bytes()), expected.map(|text| text.as_bytes().to_vec()), "{token}");
+        assert_eq!(
+            unquote(token.as_bytes()),
+            expected.map(|text| text.as_bytes().to_vec()),
+            "{token}"
+        );
     }
 }
 
@@ -289,9 +328,18 @@ fn types_as_values() {
         ("type A = C A = 1 return A", ";          A = 1 return A"),
         ("type A = C function A.f() end return A", ";          function A.f() end return A"),
         ("do type A = C f(A) end return A", "do ;          f(__types__[1]) end return A"),
-        ("type A = C do type A = D f(A) end return A", ";          do ;          f(__types__[1]) end return __types__[2]"),
-        ("type A = C return { A = A, x.A, A:is(1) }", ";          return { A = __types__[1], x.A, __types__[1]:is(1) }"),
-        ("local l = 1 type A = l.B return A", "local l = 1 ;__types__[0](1,l);            return __types__[1]"),
+        (
+            "type A = C do type A = D f(A) end return A",
+            ";          do ;          f(__types__[1]) end return __types__[2]",
+        ),
+        (
+            "type A = C return { A = A, x.A, A:is(1) }",
+            ";          return { A = __types__[1], x.A, __types__[1]:is(1) }",
+        ),
+        (
+            "local l = 1 type A = l.B return A",
+            "local l = 1 ;__types__[0](1,l);            return __types__[1]",
+        ),
     ] {
         let (text, has_types) = described(source);
         assert_eq!(text, expected);
@@ -300,8 +348,9 @@ fn types_as_values() {
 }
 
 fn name() -> impl Strategy<Value = String> {
-    let names = ["a", "T", "type", "as", "export", "readonly", "x1", "any", "f", "const"];
-    prop::sample::select(&names[..]).prop_map(str::to_owned)
+    const NAMES: [&str; 10] =
+        ["a", "T", "type", "as", "export", "readonly", "x1", "any", "f", "const"];
+    prop::sample::select(&NAMES[..]).prop_map(str::to_owned)
 }
 
 /// Expressions of plain Lua, written with as little space as Lua needs.
@@ -317,8 +366,10 @@ fn expression() -> impl Strategy<Value = String> {
     ];
     leaf.prop_recursive(4, 40, 4, |inner| {
         let operator = prop::sample::select(
-            &["+", "-", "*", "/", "//", "%", "^", "..", "<", "<=", ">", ">=", "==", "~=", "&",
-              "|", "~", "<<", ">>", "and", "or"][..],
+            &[
+                "+", "-", "*", "/", "//", "%", "^", "..", "<", "<=", ">", ">=", "==", "~=", "&",
+                "|", "~", "<<", ">>", "and", "or",
+            ][..],
         );
         let unary = prop::sample::select(&["-", "not", "#", "~"][..]);
         prop_oneof![
@@ -329,8 +380,8 @@ fn expression() -> impl Strategy<Value = String> {
                 .prop_map(|(f, args)| format!("{f}({})", args.join(", "))),
             (name(), name(), inner.clone()).prop_map(|(o, m, a)| format!("{o}:{m}({a})")),
             (name(), name()).prop_map(|(o, f)| format!("{o}.{f}")),
-            (name(), inner.clone()).prop_map(|(o, k)| format!("{o}[{k}]")),
-            (name(), inner.clone()).prop_map(|(k, v)| format!("{{{k}={v};[{v}]={k},{v}}}")),
+            (name(), inner.clone()).prop_map(|(o, k)| format!("{o}[ {k} ]")),
+            (name(), inner.clone()).prop_map(|(k, v)| format!("{{{k}={v};[ {v} ]={k},{v}}}")),
             (name(), inner).prop_map(|(p, r)| format!("function({p},...)return {r} end")),
         ]
     })
@@ -397,14 +448,14 @@ proptest! {
     #[test]
     fn types_of_any_kind_are_erased(type_ in type_(), expression in expression()) {
         let dialect = format!(
-            "local a: {type_} = ({expression}) as {type_}\nfor b: {type_} in c do end\n\
+            "local a: {type_} = (({expression}) as {type_})\nfor b: {type_} in c do end\n\
              type U<T> = {type_}\nlocal function f(x?: {type_}, ...: {type_}): {type_} end\n\
              g(({expression}) :: {type_})"
         );
         let text = erased(&dialect);
         prop_assert_eq!(text.len(), dialect.len());
         let plain = format!(
-            "local a = ({expression}) for b in c do end ; local function f(x , ... ) end \
+            "local a = (({expression}) ) for b in c do end ; local function f(x , ... ) end \
              g(({expression}) )"
         );
         let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");

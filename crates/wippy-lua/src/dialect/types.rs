@@ -191,6 +191,9 @@ impl<'s> Parser<'s, '_> {
     }
 
     fn primary(&mut self, around: Around) -> Parse<Id> {
+        while self.token.kind == Kind::Name && self.is_readonly() {
+            self.advance();
+        }
         let token = self.token;
         let type_ = match token.kind {
             Kind::Nil => Type::Nil,
@@ -206,10 +209,6 @@ impl<'s> Parser<'s, '_> {
                 Type::Number(format!("-{}", self.text_of(self.token)))
             }
             Kind::String => Type::Text(self.unquoted(token)?),
-            Kind::Name if self.is_readonly() => {
-                self.advance();
-                return self.primary(inner(around));
-            }
             Kind::Name => return self.named(around),
             Kind::OpenBrace => return self.table(),
             Kind::Open => return self.parentheses(around == Around::Result),
@@ -380,9 +379,7 @@ impl<'s> Parser<'s, '_> {
                 self.advance();
                 let optional = self.take(Kind::Question);
                 self.field(&mut fields, name, optional, annotations)?;
-            } else if self.token.kind == Kind::Name
-                && self.is_readonly()
-                && annotations.is_empty()
+            } else if self.token.kind == Kind::Name && self.is_readonly() && annotations.is_empty()
             {
                 self.advance();
                 continue;
@@ -438,11 +435,8 @@ impl<'s> Parser<'s, '_> {
     /// Reads the type that annotations stand before.
     fn annotated_type(&mut self, annotations: Vec<Annotation>) -> Parse<Id> {
         let id = self.type_()?;
-        let id = if annotations.is_empty() {
-            id
-        } else {
-            self.keep(Type::Annotated(id, annotations))
-        };
+        let id =
+            if annotations.is_empty() { id } else { self.keep(Type::Annotated(id, annotations)) };
         Ok(id)
     }
 
@@ -511,8 +505,8 @@ fn inner(around: Around) -> Around {
 
 fn is_keyword(token: Token) -> bool {
     use Kind::{
-        And, Break, Do, Else, Elseif, EndWord, False, For, Function, Goto, If, In, Local, Nil,
-        Not, Or, Repeat, Return, Then, True, Until, While,
+        And, Break, Do, Else, Elseif, EndWord, False, For, Function, Goto, If, In, Local, Nil, Not,
+        Or, Repeat, Return, Then, True, Until, While,
     };
     matches!(
         token.kind,

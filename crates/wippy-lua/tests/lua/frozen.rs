@@ -28,9 +28,15 @@ fn a_frozen_table_is_read() {
         ("local C = table.freeze({ n = 7 }) return setmetatable({}, { __index = C }).n", Value::Int(7)),
     ]);
     check(&[
-        ("type T = { n: {number} } return T:is(table.freeze({ n = table.freeze({ 1 }) })) ~= nil", true.into()),
+        (
+            "type T = { n: {number} } return T:is(table.freeze({ n = table.freeze({ 1 }) })) ~= nil",
+            true.into(),
+        ),
         ("type T = {number} return T:is(table.freeze({ 'x' })) == nil", true.into()),
-        ("local e = errors.new(table.freeze({ message = 'm', kind = errors.INVALID })) return e:kind()", text("Invalid")),
+        (
+            "local e = errors.new(table.freeze({ message = 'm', kind = errors.INVALID })) return e:kind()",
+            text("Invalid"),
+        ),
     ]);
 }
 
@@ -65,9 +71,15 @@ fn a_frozen_table_cannot_be_written() {
     }
     for (source, part) in [
         ("setmetatable(table.freeze({}), {})", "cannot change a protected metatable"),
-        ("table.freeze({ __index = {} })", "a table with the metamethod '__index' cannot be frozen"),
+        (
+            "table.freeze({ __index = {} })",
+            "a table with the metamethod '__index' cannot be frozen",
+        ),
         ("table.freeze(errors.new('x'))", "a table with a protected metatable cannot be frozen"),
-        ("table.freeze(setmetatable({}, { __index = function() end }))", "a table whose '__index' is no table cannot be frozen"),
+        (
+            "table.freeze(setmetatable({}, { __index = function() end }))",
+            "a table whose '__index' is no table cannot be frozen",
+        ),
         ("table.freeze(1)", "table expected"),
     ] {
         let error = failure(source);

@@ -1,7 +1,9 @@
 //! Types in scripts, and types as values.
 
+use std::time::Duration;
+
 use wippy_lua::{LuaSpec, LuaUnit};
-use wippy_model::{Exit, Kind, Value};
+use wippy_model::{Exit, Kind, Limits, Value};
 
 use crate::support::{Node, check, failure, import, spec, text, value, virtual_time};
 
@@ -17,8 +19,11 @@ fn types_are_erased() {
             Value::Int(3),
         ),
         ("local f = load('local x: number = ... return x :: any') return f(7)", Value::Int(7)),
-        ("local p = { 'local x: num', 'ber = 8 return x' } local i = 0
-          return load(function() i = i + 1 return p[i] end)()", Value::Int(8)),
+        (
+            "local p = { 'local x: num', 'ber = 8 return x' } local i = 0
+          return load(function() i = i + 1 return p[i] end)()",
+            Value::Int(8),
+        ),
         (
             "local _, e = load('\\nlocal x: = 1') return e",
             text("[string \"...\"]:2:10: expected a type, found `=`"),
@@ -40,7 +45,10 @@ fn types_are_erased() {
             Value::Int(3),
         ),
         ("return load('type A = { x } return A, x', 'n', 't', { x = 5 })() ~= nil", true.into()),
-        ("local _, x = load('type A = any return A, x', 'n', 't', { x = 5 })() return x", Value::Int(5)),
+        (
+            "local _, x = load('type A = any return A, x', 'n', 't', { x = 5 })() return x",
+            Value::Int(5),
+        ),
         ("return pcall(load('type A = any return A, x', 'n', 't', nil))", false.into()),
         ("y = 6 local _, x = load('type A = any return A, y')() return x", Value::Int(6)),
     ]);
@@ -48,7 +56,8 @@ fn types_are_erased() {
 
 #[test]
 fn a_mistake_names_entry_file_line_and_column() {
-    let error = LuaUnit::load(spec("myns:script", "local a: number = 1\nlocal x: = 2")).unwrap_err();
+    let error =
+        LuaUnit::load(spec("myns:script", "local a: number = 1\nlocal x: = 2")).unwrap_err();
     assert_eq!(error.kind(), Kind::Invalid);
     assert_eq!(
         error.message(),
@@ -56,7 +65,8 @@ fn a_mistake_names_entry_file_line_and_column() {
     );
     let error = LuaUnit::load(spec("myns:script", "#!lua\nlocal x: = 2")).unwrap_err();
     assert!(error.message().contains("script.lua:2:10:"), "{error}");
-    let broken = LuaSpec { imports: vec![import("lib", "local x: = 2")], ..spec("myns:script", "") };
+    let broken =
+        LuaSpec { imports: vec![import("lib", "local x: = 2")], ..spec("myns:script", "") };
     let error = LuaUnit::load(broken).unwrap_err();
     assert!(error.message().contains("lib.lua:1:10: expected a type"), "{error}");
     let large = " ".repeat((16 << 20) + 1);
@@ -66,10 +76,14 @@ fn a_mistake_names_entry_file_line_and_column() {
 
 #[test]
 fn lines_stay() {
-    let error = failure("local x: {\n a: string,\n} = {}\ntype A = { a: string }\nA:is(1)\nerror('here')");
+    let error =
+        failure("local x: {\n a: string,\n} = {}\ntype A = { a: string }\nA:is(1)\nerror('here')");
     assert_eq!(error.message(), "script.lua:6: here");
     let error = failure("type A = { a: string }\nnope()");
-    assert!(error.message().starts_with("script.lua:2: attempt to call a nil value (global 'nope')"), "{error}");
+    assert!(
+        error.message().starts_with("script.lua:2: attempt to call a nil value (global 'nope')"),
+        "{error}"
+    );
 }
 
 /// Runs `T:is(value)` and gives "fits", or the message.
@@ -102,32 +116,64 @@ fn values_are_checked() {
         ("type T = nil", "nil", "fits"),
         ("type T = 'a' | \"b\" | 3 | true", "'b'", "fits"),
         ("type T = 'a' | \"b\" | 3 | true", "3.0", "fits"),
-        ("type T = 'a' | \"b\" | 3 | true", "false", "expected \"a\" | \"b\" | 3 | true, got boolean false"),
+        (
+            "type T = 'a' | \"b\" | 3 | true",
+            "false",
+            "expected \"a\" | \"b\" | 3 | true, got boolean false",
+        ),
         ("type T = -1", "-1", "fits"),
         ("type T = { x: number, y?: number }", "{ x = 1 }", "fits"),
-        ("type T = { x: number, y?: number }", "{ x = 1, y = 'a' }", "y: expected number, got string \"a\""),
+        (
+            "type T = { x: number, y?: number }",
+            "{ x = 1, y = 'a' }",
+            "y: expected number, got string \"a\"",
+        ),
         ("type T = { x: number }", "{}", "x: expected number, got nil"),
         ("type T = { x: number }", "5", "expected T, got number 5"),
-        ("type T = { ['a b']: { [1]: number } }", "{ ['a b'] = { 'x' } }", "[\"a b\"][1]: expected number, got string \"x\""),
-        ("type T = { users: {User} } type User = { age: number }", "{ users = { { age = 1 }, { age = 'x' } } }",
-         "users[2].age: expected number, got string \"x\""),
+        (
+            "type T = { ['a b']: { [1]: number } }",
+            "{ ['a b'] = { 'x' } }",
+            "[\"a b\"][1]: expected number, got string \"x\"",
+        ),
+        (
+            "type T = { users: {User} } type User = { age: number }",
+            "{ users = { { age = 1 }, { age = 'x' } } }",
+            "users[2].age: expected number, got string \"x\"",
+        ),
         ("type T = number[]", "{ 1, 2 }", "fits"),
         ("type T = {number}", "{ 1, 2, nil, 4 }", ""),
         ("type T = {number}", "{ a = 1 }", "expected {number}, got a table with the key \"a\""),
-        ("type T = {number}", "{ 1, [1.5] = 1 }", "expected {number}, got a table with the key 1.5"),
+        (
+            "type T = {number}",
+            "{ 1, [1.5] = 1 }",
+            "expected {number}, got a table with the key 1.5",
+        ),
         ("type T = { [string]: number }", "{ a = 1, b = 2 }", "fits"),
         ("type T = { [string]: number }", "{ 1 }", "expected keys of type string, got the key 1"),
         ("type T = { [string]: number }", "{ a = 'x' }", "a: expected number, got string \"x\""),
         ("type T = { n: string, [string]: number }", "{ n = 'x', a = 1 }", "fits"),
         ("type T = { a: number } & { b: string }", "{ a = 1, b = 'x' }", "fits"),
         ("type T = { a: number } & { b: string }", "{ a = 1 }", "b: expected string, got nil"),
-        ("type T = Circle | Square type Circle = { kind: 'circle', r: number } type Square = { kind: 'square', a: number }",
-         "{ kind = 'square', a = 1 }", "fits"),
-        ("type T = Circle | Square type Circle = { r: number, kind: 'circle' } type Square = { a: number, kind: 'square' }",
-         "{ kind = 'square', a = 'x' }", "a: expected number, got string \"x\""),
-        ("type T = Circle | Square type Circle = { kind: 'circle' } type Square = { kind: 'square' }",
-         "{ kind = 'x' }", "expected Circle | Square, got table"),
-        ("type T = User | string type User = { n: number }", "5", "expected User | string, got number 5"),
+        (
+            "type T = Circle | Square type Circle = { kind: 'circle', r: number } type Square = { kind: 'square', a: number }",
+            "{ kind = 'square', a = 1 }",
+            "fits",
+        ),
+        (
+            "type T = Circle | Square type Circle = { r: number, kind: 'circle' } type Square = { a: number, kind: 'square' }",
+            "{ kind = 'square', a = 'x' }",
+            "a: expected number, got string \"x\"",
+        ),
+        (
+            "type T = Circle | Square type Circle = { kind: 'circle' } type Square = { kind: 'square' }",
+            "{ kind = 'x' }",
+            "expected Circle | Square, got table",
+        ),
+        (
+            "type T = User | string type User = { n: number }",
+            "5",
+            "expected User | string, got number 5",
+        ),
         ("type T = (string) -> number", "print", "fits"),
         ("type T = (string) -> number", "{}", "expected function, got table"),
         ("type T = error", "errors.new('x')", "fits"),
@@ -150,14 +196,34 @@ fn annotations_are_checked() {
     for (types, value, expected) in [
         ("type T = number @min(1) @max(10)", "10", "fits"),
         ("type T = number @min(1) @max(10)", "0", "expected a number of at least 1, got number 0"),
-        ("type T = number @min(1) @max(10)", "10.5", "expected a number of at most 10, got number 10.5"),
+        (
+            "type T = number @min(1) @max(10)",
+            "10.5",
+            "expected a number of at most 10, got number 10.5",
+        ),
         ("type T = number @min(-1.5)", "0/0", "expected a number of at least -1.5, got number NaN"),
-        ("type T = { @min(18) age: number }", "{ age = 3 }", "age: expected a number of at least 18, got number 3"),
-        ("type T = string @min_len(2) @max_len(3)", "'a'", "expected a length of at least 2, got string \"a\""),
-        ("type T = string @min_len(2) @max_len(3)", "'abcd'", "expected a length of at most 3, got string \"abcd\""),
+        (
+            "type T = { @min(18) age: number }",
+            "{ age = 3 }",
+            "age: expected a number of at least 18, got number 3",
+        ),
+        (
+            "type T = string @min_len(2) @max_len(3)",
+            "'a'",
+            "expected a length of at least 2, got string \"a\"",
+        ),
+        (
+            "type T = string @min_len(2) @max_len(3)",
+            "'abcd'",
+            "expected a length of at most 3, got string \"abcd\"",
+        ),
         ("type T = {number} @min_len(1)", "{}", "expected a length of at least 1, got table"),
         ("type T = string @pattern('^%a+$')", "'abc'", "fits"),
-        ("type T = string @pattern('^%a+$')", "'a1'", "expected a text that matches \"^%a+$\", got string \"a1\""),
+        (
+            "type T = string @pattern('^%a+$')",
+            "'a1'",
+            "expected a text that matches \"^%a+$\", got string \"a1\"",
+        ),
         ("type T = string? @min_len(2)", "nil", "fits"),
         ("type T = (number | string) @min(3)", "'x'", "fits"),
     ] {
@@ -168,12 +234,32 @@ fn annotations_are_checked() {
 #[test]
 fn types_are_generic_and_recursive() {
     for (types, value, expected) in [
-        ("type T = Box<number> type Box<V> = { value: V }", "{ value = 'x' }", "value: expected number, got string \"x\""),
-        ("type T = Pair<string> type Pair<A, B = number> = { a: A, b: B }", "{ a = 'x', b = 'y' }", "b: expected number, got string \"y\""),
+        (
+            "type T = Box<number> type Box<V> = { value: V }",
+            "{ value = 'x' }",
+            "value: expected number, got string \"x\"",
+        ),
+        (
+            "type T = Pair<string> type Pair<A, B = number> = { a: A, b: B }",
+            "{ a = 'x', b = 'y' }",
+            "b: expected number, got string \"y\"",
+        ),
         ("type T<V> = { value: V }", "{ value = 'x' }", "fits"),
-        ("type T = { v: number, next: T? }", "{ v = 1, next = { v = 2, next = { v = 'x' } } }", "next.next.v: expected number, got string \"x\""),
-        ("type T = Tree<string> type Tree<V> = { v: V, kids: {Tree<V>} }", "{ v = 'a', kids = { { v = 1, kids = {} } } }", "kids[1].v: expected string, got number 1"),
-        ("type T = A type A = B | number type B = { a: A }", "{ a = { a = { a = 'x' } } }", "a.a.a: expected B | number, got string \"x\""),
+        (
+            "type T = { v: number, next: T? }",
+            "{ v = 1, next = { v = 2, next = { v = 'x' } } }",
+            "next.next.v: expected number, got string \"x\"",
+        ),
+        (
+            "type T = Tree<string> type Tree<V> = { v: V, kids: {Tree<V>} }",
+            "{ v = 'a', kids = { { v = 1, kids = {} } } }",
+            "kids[1].v: expected string, got number 1",
+        ),
+        (
+            "type T = A type A = B | number type B = { a: A }",
+            "{ a = { a = { a = 'x' } } }",
+            "a.a.a: expected B | number, got string \"x\"",
+        ),
         ("type T = T?", "5", "the value nests too deeply"),
         ("type T = F<T> type F<V> = V", "5", "the value nests too deeply"),
     ] {
@@ -221,7 +307,8 @@ fn what_a_check_gives() {
     ]);
     // Many types in one file.
     let many: String = (0..500).map(|n| format!("type T{n} = {n}\n")).collect();
-    let uses: String = (0..500).map(|n| format!("assert(T{n}:is({n}) and not T{n}:is(-1))\n")).collect();
+    let uses: String =
+        (0..500).map(|n| format!("assert(T{n}:is({n}) and not T{n}:is(-1))\n")).collect();
     assert_eq!(value(&format!("{many}{uses}return true")), Value::Bool(true));
 }
 
@@ -259,10 +346,10 @@ fn a_long_check_gives_way() {
          assert(T:is(t))
          return #t";
     assert_eq!(value(source), Value::Int(200_000));
-    let exit = virtual_time(|| async {
-        let limits = wippy_model::Limits { max_execution: Some(std::time::Duration::from_millis(200)), ..Default::default() };
-        let source = "type T = {any} local t = table.create(100000, 1) while true do T:is(t) end";
-        Node::new().run_spec(LuaSpec { limits, ..spec("myns:script", source) }, vec![]).await
-    });
+    let limits = Limits { execution_max: Some(Duration::from_millis(200)), ..Limits::default() };
+    let source = "type T = {any} local t = table.create(100000, 1) while true do T:is(t) end";
+    let spec = LuaSpec { limits, ..spec("myns:script", source) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let exit = runtime.block_on(async { Node::new().run_spec(spec, vec![]).await });
     assert!(!matches!(exit, Exit::Normal(_)), "{exit:?}");
 }
