@@ -15,7 +15,7 @@ pub(super) const LEVELS_MAX: u32 = 220;
 
 /// Tokens that a look ahead may take: a list of type arguments is short, and whoever writes
 /// `a<b<c<d<…` must not make this read the rest again and again.
-const ATTEMPT_TOKENS: u32 = 64;
+const ATTEMPT_TOKENS: u32 = 256;
 
 /// Tokens between two questions whether to go on.
 const TICK_TOKENS: u32 = 1024;

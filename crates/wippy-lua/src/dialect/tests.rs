@@ -446,7 +446,11 @@ proptest! {
 
     /// With the types and without them it is the same program.
     #[test]
-    fn types_of_any_kind_are_erased(type_ in type_(), expression in expression()) {
+    fn types_of_any_kind_are_erased(
+        // A look ahead takes no more than so many tokens.
+        type_ in type_().prop_filter("short", |type_| type_.len() < 250),
+        expression in expression(),
+    ) {
         let dialect = format!(
             "local a: {type_} = (({expression}) as {type_})\nfor b: {type_} in c do end\n\
              type U<T> = {type_}\nlocal function f(x?: {type_}, ...: {type_}): {type_} end\n\

@@ -24,8 +24,9 @@ pub(super) const ANNOTATIONS: [(&str, Argument); 5] = [
     ("pattern", Argument::Text),
 ];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Argument {
+    #[default]
     Number,
     Text,
 }
@@ -365,9 +366,7 @@ impl<'s> Parser<'s, '_> {
         let mut index = None;
         while self.token.kind != Kind::CloseBrace {
             let annotations = self.annotations()?;
-            let is_word = |token: Token| {
-                token.kind == Kind::Name || self.bytes_of(token).is_ascii() && is_keyword(token)
-            };
+            let is_word = |token: Token| token.kind == Kind::Name || is_keyword(token);
             let (next, second) = self.peek_two();
             let named = is_word(self.token) || self.token.kind == Kind::String;
             let optional = next.kind == Kind::Question && second.kind == Kind::Colon;
@@ -489,12 +488,6 @@ impl<'s> Parser<'s, '_> {
 
     fn fault(&self, message: impl Into<String>) -> Stop {
         self.fault_at(self.token.start, message)
-    }
-}
-
-impl Default for Argument {
-    fn default() -> Self {
-        Self::Number
     }
 }
 
