@@ -11,7 +11,10 @@
 mod support;
 
 mod abuse;
+mod actors;
 mod base;
+mod behaviours_tmp;
+mod builders;
 mod channel;
 mod convert;
 mod coroutine;
@@ -28,3 +31,4 @@ mod strings;
 mod time;
 mod typed;
 mod unit;
+mod upgrade;
