@@ -18,7 +18,7 @@
 //! Locks are `parking_lot` mutexes, held for a few instructions and never across an await. Two
 //! are held at once in three places, each in one order: the bonds of the two sides of a link
 //! (`links.rs`), the names of a process and then those of the node (`names.rs`), and the bonds
-//! of a process and then, of those who watch it, whether their mailbox is closed (`bonds.rs`).
+//! of a process and then a mailbox, or why a link ends it (`links.rs`, `bonds.rs`).
 
 mod address;
 mod authorizer;
@@ -34,6 +34,7 @@ mod others;
 mod post;
 mod process;
 mod request;
+mod supervisor;
 mod table;
 mod task;
 mod unit;
@@ -51,5 +52,8 @@ pub use mailbox::Received;
 pub use names::{NAME_BYTES_MAX, NAMES_MAX};
 pub use process::{Options, ProcessInfo, State};
 pub use request::{REQUEST_TIMEOUT, REQUESTS_MAX};
+pub use supervisor::{
+    Budget, NotStarted, Restart, ServiceInfo, ServiceSpec, ServiceState, ServiceWatch, Startup,
+};
 pub use unit::{Loader, Prepare, Process, Role, Unit};
 pub use watch::{ExitWatch, Watcher};

@@ -132,6 +132,8 @@ pub(crate) struct ProcessShared {
     pub(crate) memory_bytes: AtomicU64,
     pub(crate) steps: AtomicU64,
     pub(crate) calls: CallQueue,
+    /// Whether a watcher wants to hear of the first step; set before its task is there.
+    tells_begin: AtomicBool,
 }
 
 impl ProcessShared {
@@ -165,6 +167,7 @@ impl ProcessShared {
             memory_bytes: AtomicU64::new(0),
             steps: AtomicU64::new(0),
             calls: CallQueue::default(),
+            tells_begin: AtomicBool::new(false),
         }
     }
 
@@ -311,11 +314,23 @@ impl ProcessShared {
 
     /// Attaches a watcher; one that comes too late is told at once.
     pub(crate) fn watch(&self, watcher: Watcher) {
+        if matches!(&watcher, Watcher::Native(native) if native.hears_begin()) {
+            self.tells_begin.store(true, Ordering::Relaxed);
+        }
         let exit = match &mut *self.ending.lock() {
             Ending::Alive(bonds) => return bonds.watch(watcher),
             Ending::Ended(exit) => exit.clone(),
         };
         watcher.tell(&self.pid, &exit, SystemTime::now());
+    }
+
+    /// Tells whoever wants to know that the first step begins.
+    pub(crate) fn tell_begin(&self) {
+        if self.tells_begin.load(Ordering::Relaxed)
+            && let Ending::Alive(bonds) = &mut *self.ending.lock()
+        {
+            bonds.tell_begin();
+        }
     }
 
     /// Detaches a process that watches.
@@ -326,7 +341,7 @@ impl ProcessShared {
     }
 
     /// Records the exit and tells everyone. The first call wins; by then the engine's state is
-    /// dropped. What others can see goes first: mailbox, names, table, place on the host. So
+    /// dropped. What others can see goes first: mailbox, names, place on the host, table. So
     /// whoever hears of the exit finds nothing left of the process.
     pub(crate) fn end(self: &Arc<Self>, exit: Exit) {
         let Some(promised) = self.mailbox.close() else { return };
@@ -334,8 +349,9 @@ impl ProcessShared {
         self.replies.lock().close();
         let names = self.names.lock().close();
         self.host.table.names.free(&names, self);
-        self.host.table.remove(self.pid.serial());
+        // The place before the table: whoever does not find the process can have its place.
         self.host.release();
+        self.host.table.remove(self.pid.serial());
         let exit = Arc::new(exit);
         let ended = Ending::Ended(exit.clone());
         let bonds = match std::mem::replace(&mut *self.ending.lock(), ended) {

@@ -319,6 +319,8 @@ impl Parts {
                 sockets: run.imports.contains(Grant::Sockets),
                 http: run.imports.contains(Grant::Http),
                 funcs: run.imports.contains(Grant::Funcs),
+                actor: run.imports.contains(Grant::Actor),
+                process: run.imports.contains(Grant::Process),
             },
             program: entry.id.name().to_owned(),
             args: run.wasi.args.clone(),
@@ -346,7 +348,7 @@ impl Parts {
             }
             _ => (None, Limits::default()),
         };
-        LuaUnit::load(LuaSpec {
+        let spec = LuaSpec {
             id: entry.id.clone(),
             file: code.source.file.to_string(),
             source: text_in_place(&code.source),
@@ -355,7 +357,36 @@ impl Parts {
             imports,
             limits,
             terminal: Some(self.terminal.clone()),
-        })
+        };
+        LuaUnit::load(spec).map_err(|error| self.without_column(error, entry))
+    }
+
+    /// An error of a program without the column, where that is written in a project file:
+    /// columns of the text are not those of the file.
+    fn without_column(&self, error: Error, entry: &Entry) -> Error {
+        let named = match error.details() {
+            Value::Map(details) => details.get("entry").and_then(Value::as_str),
+            _ => None,
+        };
+        let named = named.and_then(|id| EntryId::parse(id).ok());
+        let named = named.and_then(|id| self.registry().get(&id));
+        let source = named.map_or(entry, AsRef::as_ref).lua().map(|code| &code.source);
+        let Some(source) = source.filter(|source| source.path.is_none()) else { return error };
+        let place = format!(": {}:", source.file);
+        let Some((before, (line, rest))) = error
+            .message()
+            .split_once(&place)
+            .and_then(|(before, after)| Some((before, after.split_once(':')?)))
+        else {
+            return error;
+        };
+        match rest.split_once(": ") {
+            Some((column, what)) if column.parse::<u32>().is_ok() => {
+                let message = format!("{before}{place}{line}: {what}");
+                Error::new(error.kind(), message).with_details(error.details().clone())
+            }
+            _ => error,
+        }
     }
 
     /// The libraries of an entry, and those that they import in their turn. An alias means

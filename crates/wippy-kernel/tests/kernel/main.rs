@@ -6,6 +6,10 @@
 mod admission;
 mod calls;
 mod exits;
+mod log;
+mod links;
 mod mailboxes;
+mod restarts;
 mod script;
+mod services;
 mod versions;

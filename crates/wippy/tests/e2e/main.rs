@@ -22,6 +22,7 @@ mod projects;
 mod results;
 mod scaffold;
 mod security;
+mod services;
 mod stopping;
 mod watch;
 
