@@ -34,6 +34,7 @@ mod others;
 mod post;
 mod process;
 mod request;
+mod supervisor;
 mod table;
 mod task;
 mod unit;
@@ -46,10 +47,13 @@ pub use authorizer::Authorizer;
 pub use call::{CALLS_MAX, DEPTH_MAX, FunctionCall};
 pub use context::ProcessContext;
 pub use host::{HostSpec, Profile, Scheduler};
-pub use kernel::{Kernel, KernelOptions, SpawnRequest};
+pub use kernel::{Kernel, KernelOptions, Replaced, SpawnRequest};
 pub use mailbox::Received;
 pub use names::{NAME_BYTES_MAX, NAMES_MAX};
 pub use process::{Options, ProcessInfo, State};
 pub use request::{REQUEST_TIMEOUT, REQUESTS_MAX};
+pub use supervisor::{
+    Budget, NotStarted, Restart, ServiceInfo, ServiceSpec, ServiceState, ServiceWatch, Startup,
+};
 pub use unit::{Loader, Prepare, Process, Role, Unit};
 pub use watch::{ExitWatch, Watcher};

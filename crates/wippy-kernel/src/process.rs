@@ -132,6 +132,8 @@ pub(crate) struct ProcessShared {
     pub(crate) memory_bytes: AtomicU64,
     pub(crate) steps: AtomicU64,
     pub(crate) calls: CallQueue,
+    /// Whether a watcher wants to hear of the first step; set before its task is there.
+    tells_begin: AtomicBool,
 }
 
 impl ProcessShared {
@@ -165,6 +167,7 @@ impl ProcessShared {
             memory_bytes: AtomicU64::new(0),
             steps: AtomicU64::new(0),
             calls: CallQueue::default(),
+            tells_begin: AtomicBool::new(false),
         }
     }
 
@@ -222,11 +225,16 @@ impl ProcessShared {
     }
 
     /// Tells it that there is a version of an entry, where that is newer than what it runs and
-    /// it wants to know.
-    pub(crate) fn tell_version(&self, entry: &EntryId, version: u64) {
-        let code = self.code.lock().clone();
-        if code.entry != *entry || code.version >= version || !self.options().upgradable {
-            return;
+    /// it wants to know. Whether it does; none where it runs no older version of that entry.
+    pub(crate) fn tell_version(&self, entry: &EntryId, version: u64) -> Option<bool> {
+        {
+            let code = self.code.lock();
+            if code.entry != *entry || code.version >= version {
+                return None;
+            }
+        }
+        if !self.options().upgradable {
+            return Some(false);
         }
         self.mailbox.push_event(Event {
             kind: EventKind::Outdated,
@@ -236,6 +244,7 @@ impl ProcessShared {
             deadline: None,
             reason: None,
         });
+        Some(true)
     }
 
     /// Promises room for the event of a monitor or a link.
@@ -305,11 +314,23 @@ impl ProcessShared {
 
     /// Attaches a watcher; one that comes too late is told at once.
     pub(crate) fn watch(&self, watcher: Watcher) {
+        if matches!(&watcher, Watcher::Native(native) if native.hears_begin()) {
+            self.tells_begin.store(true, Ordering::Relaxed);
+        }
         let exit = match &mut *self.ending.lock() {
             Ending::Alive(bonds) => return bonds.watch(watcher),
             Ending::Ended(exit) => exit.clone(),
         };
         watcher.tell(&self.pid, &exit, SystemTime::now());
+    }
+
+    /// Tells whoever wants to know that the first step begins.
+    pub(crate) fn tell_begin(&self) {
+        if self.tells_begin.load(Ordering::Relaxed)
+            && let Ending::Alive(bonds) = &mut *self.ending.lock()
+        {
+            bonds.tell_begin();
+        }
     }
 
     /// Detaches a process that watches.

@@ -22,7 +22,9 @@ mod projects;
 mod results;
 mod scaffold;
 mod security;
+mod services;
 mod stopping;
+mod watch;
 
 use wippy_testkit::Dir;
 
