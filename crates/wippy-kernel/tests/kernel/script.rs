@@ -58,7 +58,9 @@ where
     R: Future<Output = Exit> + Send + 'static,
 {
     let body: Body = Arc::new(move |context, args| Box::pin(body(context, args)));
-    Box::new(move || Ok(Arc::new(Script { limits: limits.clone(), body: body.clone(), hears: true })))
+    Box::new(move || {
+        Ok(Arc::new(Script { limits: limits.clone(), body: body.clone(), hears: true }))
+    })
 }
 
 /// Registers a unit whose processes cannot hear events.
