@@ -129,24 +129,65 @@ impl fmt::Display for Stack {
 
 /// What went wrong, in the one shape that Lua, WIT, HTTP and the log share.
 ///
-/// The body is boxed, so that a `Result` with it stays small.
+/// The body is shared, so that a `Result` with it stays small, and that many who hear of one
+/// error, as those who are linked to one process, do not hold its details each.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Error(Box<Body>);
+#[serde(from = "Body", into = "Body")]
+pub struct Error(Arc<Body>);
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Body {
     kind: Kind,
     message: String,
     retryable: Option<bool>,
-    details: Value,
+    #[serde(with = "shared_value")]
+    details: Option<Arc<Value>>,
     stack: Option<Stack>,
+}
+
+impl From<Body> for Error {
+    fn from(body: Body) -> Self {
+        Self(Arc::new(body))
+    }
+}
+
+impl From<Error> for Body {
+    fn from(error: Error) -> Self {
+        Arc::unwrap_or_clone(error.0)
+    }
+}
+
+/// A shared value as a value; nothing as nil.
+mod shared_value {
+    use super::{Arc, Deserialize, Serialize, Value};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Arc<Value>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.as_deref().unwrap_or(&Value::Nil).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Arc<Value>>, D::Error> {
+        Ok(super::shared(Value::deserialize(deserializer)?))
+    }
+}
+
+fn shared(value: Value) -> Option<Arc<Value>> {
+    match value {
+        Value::Nil => None,
+        value => Some(Arc::new(value)),
+    }
 }
 
 impl Error {
     /// An error of a kind. The message names the entry and says what to do next.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self(Box::new(Body { kind, message, retryable: None, details: Value::Nil, stack: None }))
+        Self(Arc::new(Body { kind, message, retryable: None, details: None, stack: None }))
     }
 
     /// An error of kind [`Kind::Invalid`].
@@ -172,29 +213,34 @@ impl Error {
     /// Says whether the same call may succeed later.
     #[must_use]
     pub fn with_retryable(mut self, retryable: bool) -> Self {
-        self.0.retryable = Some(retryable);
+        self.body().retryable = Some(retryable);
         self
     }
 
     /// Adds details for programs.
     #[must_use]
     pub fn with_details(mut self, details: Value) -> Self {
-        self.0.details = details;
+        self.body().details = shared(details);
         self
     }
 
     /// Adds the stack of the place it came from.
     #[must_use]
     pub fn with_stack(mut self, stack: Stack) -> Self {
-        self.0.stack = Some(stack);
+        self.body().stack = Some(stack);
         self
     }
 
     /// Puts words before the message: `prefix: message`.
     #[must_use]
     pub fn context(mut self, prefix: impl fmt::Display) -> Self {
-        self.0.message = format!("{prefix}: {}", self.0.message);
+        let body = self.body();
+        body.message = format!("{prefix}: {}", body.message);
         self
+    }
+
+    fn body(&mut self) -> &mut Body {
+        Arc::make_mut(&mut self.0)
     }
 
     /// What sort of failure it was.
@@ -214,7 +260,12 @@ impl Error {
 
     /// Details for programs; [`Value::Nil`] without any.
     pub fn details(&self) -> &Value {
-        &self.0.details
+        self.0.details.as_deref().unwrap_or(&Value::Nil)
+    }
+
+    /// What whoever keeps it holds, in bytes: an estimate, without the stack.
+    pub fn size_bytes(&self) -> usize {
+        size_of::<Body>() + self.0.message.len() + self.details().size_bytes()
     }
 
     /// The stack of the place it came from.
@@ -232,8 +283,8 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.0.kind, self.0.message)?;
-        if !matches!(self.0.details, Value::Nil) {
-            write!(f, " {:?}", self.0.details)?;
+        if let Some(details) = &self.0.details {
+            write!(f, " {details:?}")?;
         }
         Ok(())
     }
