@@ -1,8 +1,15 @@
 //! How a process is addressed: by its PID, or by a text, which is a PID or a name.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use wippy_model::{Error, Pid};
+
+use crate::names::NAME_BYTES_MAX;
+
+/// What an error shows of an address: a name, or the PID of a process on a host whose ID is as
+/// long as one.
+const SHOWN_BYTES_MAX: usize = 2 * NAME_BYTES_MAX;
 
 /// Whom a send, a monitor, a link or an end is for.
 #[derive(Debug, Clone, Copy)]
@@ -19,11 +26,20 @@ impl Address<'_> {
         match self {
             // No name begins so.
             Self::Text(text) if !text.starts_with('{') => {
-                Error::not_found(format!("no process is registered as {text:?}"))
+                Error::not_found(format!("no process is registered as {:?}", shown(text)))
             }
             _ => gone(),
         }
     }
+}
+
+/// A text that is too long for a name, cut: no error is larger for it.
+fn shown(text: &str) -> Cow<'_, str> {
+    if text.len() <= SHOWN_BYTES_MAX {
+        return text.into();
+    }
+    let end = text.floor_char_boundary(SHOWN_BYTES_MAX);
+    format!("{}…", text.get(..end).unwrap_or_default()).into()
 }
 
 /// The error of a process that is not there.
@@ -47,7 +63,7 @@ impl fmt::Display for Address<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pid(pid) => pid.fmt(f),
-            Self::Text(text) => f.write_str(text),
+            Self::Text(text) => f.write_str(&shown(text)),
         }
     }
 }

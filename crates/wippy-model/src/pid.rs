@@ -84,6 +84,9 @@ impl<'a> PidText<'a> {
     }
 }
 
+/// What of a text that is no PID its error shows.
+const SHOWN_CHARS: usize = 255;
+
 /// A text that is no PID.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is no PID: a PID looks like {{node@namespace:host|1a2b.3}}")]
@@ -127,7 +130,7 @@ impl Pid {
     ///
     /// When the text has another shape.
     pub fn parse(text: &str) -> Result<Self, PidError> {
-        Self::parse_parts(text).ok_or_else(|| PidError(text.to_owned()))
+        Self::parse_parts(text).ok_or_else(|| PidError(text.chars().take(SHOWN_CHARS).collect()))
     }
 
     fn parse_parts(text: &str) -> Option<Self> {
