@@ -21,6 +21,9 @@ pub const NAMES_MAX: usize = 1 << 10;
 /// Names of one node.
 const NODE_NAMES_MAX: usize = 1 << 20;
 
+/// Names for which the map keeps its room.
+const FEW: usize = 1 << 12;
+
 /// The names of a node.
 #[derive(Default)]
 pub(crate) struct Names(RwLock<HashMap<Arc<str>, Arc<ProcessShared>>>);
@@ -125,6 +128,11 @@ impl Names {
         let mut names = self.0.write();
         let own = names.get(name).is_some_and(|found| Arc::ptr_eq(found, holder));
         let removed = if own { names.remove_entry(name) } else { None };
+        // Room that a crowd has left is given back.
+        if names.len() * 4 < names.capacity() && names.capacity() > FEW {
+            let most = names.len() * 2;
+            names.shrink_to(most);
+        }
         drop(names);
         removed.is_some()
     }

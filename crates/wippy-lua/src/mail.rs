@@ -6,7 +6,7 @@
 //! may hold; then its messages are left alone, and senders hear that it is full. Events are
 //! taken even then: they have room reserved, and a cancel must be heard.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::task::{Context as Poller, Poll};
 
 use wippy_kernel::{ProcessContext, Received};
@@ -25,7 +25,7 @@ pub(crate) struct Mail {
     /// Whether `process.events` moved events away from `process.receive`.
     pub(crate) events_open: bool,
     /// Topics that `process.listen` moved away from both.
-    topics: Vec<Box<str>>,
+    topics: HashSet<Box<str>>,
 }
 
 /// What somebody looks for.
@@ -49,24 +49,18 @@ impl Mail {
             limits,
             inbox_open: false,
             events_open: false,
-            topics: Vec::new(),
+            topics: HashSet::new(),
         }
     }
 
     /// Moves a topic to a channel of its own; false when it was moved already.
     pub(crate) fn listen(&mut self, topic: &str) -> bool {
-        let new = !self.listens(topic);
-        if new {
-            self.topics.push(topic.into());
-        }
-        new
+        self.topics.insert(topic.into())
     }
 
     /// Moves a topic back; false when it was not moved.
     pub(crate) fn unlisten(&mut self, topic: &str) -> bool {
-        let before = self.topics.len();
-        self.topics.retain(|moved| &**moved != topic);
-        self.topics.len() < before
+        self.topics.remove(topic)
     }
 
     /// Topics with channels of their own.
@@ -75,7 +69,7 @@ impl Mail {
     }
 
     fn listens(&self, topic: &str) -> bool {
-        self.topics.iter().any(|moved| &**moved == topic)
+        self.topics.contains(topic)
     }
 
     /// The lanes on which what is wanted arrives.
