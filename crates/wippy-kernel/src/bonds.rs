@@ -98,15 +98,17 @@ impl Bonds {
         (self.links.len(), self.watchers.len() + self.natives.len())
     }
 
-    /// Everyone who is to be told of the end.
+    /// Everyone who is to be told of the end, and whom it monitored.
     pub(crate) fn into_parts(
         self,
     ) -> (
         Vec<NativeWatcher>,
         impl Iterator<Item = ProcessContext>,
         impl Iterator<Item = Arc<ProcessShared>>,
+        impl Iterator<Item = Pid>,
     ) {
-        (self.natives, self.watchers.into_values(), self.links.into_values())
+        let monitored = self.monitors.into_values().map(|(pid, _)| pid);
+        (self.natives, self.watchers.into_values(), self.links.into_values(), monitored)
     }
 
     /// Whether somebody will hear of the end.

@@ -458,8 +458,16 @@ impl Kernel {
 
     /// Watches a process from outside.
     pub fn watch<'a>(&self, target: impl Into<Address<'a>>) -> ExitWatch {
-        let (watcher, watch) = Watcher::native();
-        match self.find(target.into()) {
+        self.watch_by(Watcher::native(), target.into())
+    }
+
+    /// The same, on behalf of a process that waits.
+    pub(crate) fn watch_for(&self, holder: &Arc<ProcessShared>, target: Address<'_>) -> ExitWatch {
+        self.watch_by(Watcher::native_for(holder), target)
+    }
+
+    fn watch_by(&self, (watcher, watch): (Watcher, ExitWatch), target: Address<'_>) -> ExitWatch {
+        match self.find(target) {
             Some((process, _)) => process.watch(watcher),
             None => drop(watcher),
         }
@@ -685,8 +693,15 @@ pub(crate) struct Exec {
 }
 
 impl Exec {
-    pub(crate) async fn start(kernel: &Kernel, request: SpawnRequest) -> Result<Self> {
-        let (pid, watch) = kernel.spawn_watched(request).await?;
+    /// Spawns; the result counts at the process that waits for it, where one does.
+    pub(crate) async fn start(
+        kernel: &Kernel,
+        mut request: SpawnRequest,
+        holder: &Arc<ProcessShared>,
+    ) -> Result<Self> {
+        let (watcher, watch) = Watcher::native_for(holder);
+        request.watcher = Some(watcher);
+        let pid = kernel.spawn(request).await?;
         Ok(Self { kernel: Arc::downgrade(&kernel.0), pid, watch, ended: false })
     }
 }

@@ -25,6 +25,7 @@ mod authorizer;
 mod bonds;
 mod call;
 mod context;
+mod held;
 mod host;
 mod kernel;
 mod links;

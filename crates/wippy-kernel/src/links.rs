@@ -40,15 +40,21 @@ impl ProcessShared {
     }
 
     /// A process that it monitors has ended: one event for each monitor.
-    pub(crate) fn monitored_ended(&self, from: &Pid, exit: &Arc<Exit>, at: SystemTime) {
+    pub(crate) fn monitored_ended(
+        &self,
+        from: &Pid,
+        exit: &Arc<Exit>,
+        weight: u64,
+        at: SystemTime,
+    ) {
         let Ending::Alive(bonds) = &mut *self.ending.lock() else { return };
         for _ in 0..bonds.take_monitors(from) {
-            self.mailbox.push_event(bond_event(EventKind::Exit, from, exit, at));
+            self.mailbox.push_event(bond_event(EventKind::Exit, from, exit, at), weight);
         }
     }
 
     /// A linked process has ended.
-    pub(crate) fn link_broken(&self, from: &Pid, exit: &Arc<Exit>, at: SystemTime) {
+    pub(crate) fn link_broken(&self, from: &Pid, exit: &Arc<Exit>, weight: u64, at: SystemTime) {
         let Ending::Alive(bonds) = &mut *self.ending.lock() else { return };
         if !bonds.unlink(from) {
             return;
@@ -58,7 +64,7 @@ impl ProcessShared {
             return;
         };
         if self.traps_links() {
-            self.mailbox.push_event(bond_event(EventKind::LinkDown, from, exit, at));
+            self.mailbox.push_event(bond_event(EventKind::LinkDown, from, exit, at), weight);
             return;
         }
         self.release_events(1);
@@ -146,7 +152,7 @@ pub(crate) fn link_to_nobody(one: &Arc<ProcessShared>, target: &Pid) -> Result<(
     let exit = Arc::new(Exit::NoProcess);
     if one.traps_links() {
         let event = bond_event(EventKind::LinkDown, target, &exit, SystemTime::now());
-        one.mailbox.push_event(event);
+        one.mailbox.push_event(event, 0);
         return Ok(());
     }
     one.release_events(1);
@@ -200,7 +206,7 @@ pub(crate) fn monitor_nobody(watcher: &ProcessContext, target: &Pid) -> Result<(
     watcher.shared().reserve_event()?;
     let exit = Arc::new(Exit::NoProcess);
     let event = bond_event(EventKind::Exit, target, &exit, SystemTime::now());
-    watcher.shared().mailbox.push_event(event);
+    watcher.shared().mailbox.push_event(event, 0);
     Ok(())
 }
 

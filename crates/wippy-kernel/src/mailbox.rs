@@ -5,10 +5,11 @@
 //! or one lane alone, at no search. One mutex guards both: senders hold it for a push.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Context as Poller, Poll, Waker};
 
 use parking_lot::Mutex;
-use wippy_model::{Error, Event, EventKind, Kind, MailboxLimits, Message, Result};
+use wippy_model::{Error, Event, EventKind, Exit, Kind, MailboxLimits, Message, Result};
 
 use crate::address::gone;
 
@@ -17,6 +18,13 @@ pub(crate) const EVENTS_MAX: usize = 1 << 16;
 
 /// Futures of one process that wait at once for what arrives: guests with concurrent calls.
 const WAITERS_MAX: usize = 64;
+
+/// What of an exit needs no room of its own: it comes with the room of its event.
+const LIGHT_BYTES: u64 = 1 << 10;
+
+/// Why an exit is abridged or a reply refused.
+pub(crate) const TOO_MUCH_WAITS: &str = "results, replies and events that wait already have as many bytes as there may be \
+     (mailbox.bytes)";
 
 /// What arrives in a mailbox.
 #[derive(Debug)]
@@ -38,8 +46,11 @@ pub(crate) enum Lane {
 struct Queue {
     /// With sequence number and size.
     messages: VecDeque<(u64, u64, Message)>,
-    events: VecDeque<(u64, Event)>,
+    /// The same; most have no size.
+    events: VecDeque<(u64, u64, Event)>,
     bytes: u64,
+    /// Bytes of what waits besides messages: results in events and of `exec`, and replies.
+    held: u64,
     sequence: u64,
     /// EXIT and LINK_DOWN events promised or waiting.
     reserved: usize,
@@ -142,7 +153,7 @@ impl Mailbox {
         }
         let oldest = [
             queue.messages.front().map(|(sequence, ..)| *sequence),
-            queue.events.front().map(|(sequence, _)| *sequence),
+            queue.events.front().map(|(sequence, ..)| *sequence),
         ];
         let oldest = oldest.into_iter().flatten().min().unwrap_or(queue.sequence + 1);
         // Sequence numbers begin far above zero, so that there is room below any of them.
@@ -164,7 +175,9 @@ impl Mailbox {
                         *waiting = Some(sequence);
                     }
                     bonds += usize::from(is_bond(event.kind));
-                    queue.events.push_front((sequence, event));
+                    let weight = event.exit.as_deref().map_or(0, weight);
+                    queue.held += weight;
+                    queue.events.push_front((sequence, weight, event));
                 }
             }
         }
@@ -172,8 +185,26 @@ impl Mailbox {
         bonds
     }
 
-    /// Adds an event, for which room was reserved where it is one of a bond.
-    pub(crate) fn push_event(&self, event: Event) {
+    /// Takes room for what is to wait for this process besides its messages; false where
+    /// there is none.
+    pub(crate) fn hold(&self, weight: u64) -> bool {
+        let mut queue = self.0.lock();
+        let fits = queue.fits(weight);
+        if fits {
+            queue.held += weight;
+        }
+        fits
+    }
+
+    /// Gives such room back.
+    pub(crate) fn release_held(&self, weight: u64) {
+        let mut queue = self.0.lock();
+        queue.held = queue.held.saturating_sub(weight);
+    }
+
+    /// Adds an event, for which room was reserved where it is one of a bond. The event is
+    /// never refused, but its exit is abridged where it is too large for what waits already.
+    pub(crate) fn push_event(&self, mut event: Event, weight: u64) {
         let mut queue = self.0.lock();
         if queue.closed {
             return;
@@ -181,8 +212,9 @@ impl Mailbox {
         // Asking twice is one wish: the sooner deadline and the later reason stand. And one
         // newer version is as good a reason as two.
         if let Some(Some(waiting)) = queue.merging(event.kind).copied()
-            && let Ok(position) = queue.events.binary_search_by_key(&waiting, |(number, _)| *number)
-            && let Some((_, waiting)) = queue.events.get_mut(position)
+            && let Ok(position) =
+                queue.events.binary_search_by_key(&waiting, |(number, ..)| *number)
+            && let Some((.., waiting)) = queue.events.get_mut(position)
         {
             let deadline = [event.deadline, waiting.deadline].into_iter().flatten().min();
             *waiting = Event { deadline, ..event };
@@ -192,7 +224,13 @@ impl Mailbox {
         if let Some(waiting) = queue.merging(event.kind) {
             *waiting = Some(sequence);
         }
-        queue.events.push_back((sequence, event));
+        let fits = queue.fits(weight);
+        if !fits {
+            event.exit = event.exit.map(|exit| Arc::new(exit.abridged(TOO_MUCH_WAITS)));
+        }
+        let weight = if fits { weight } else { 0 };
+        queue.held += weight;
+        queue.events.push_back((sequence, weight, event));
         let waiters = std::mem::take(&mut queue.waiters);
         drop(queue);
         waiters.wake();
@@ -263,6 +301,7 @@ impl Default for Queue {
             messages: VecDeque::new(),
             events: VecDeque::new(),
             bytes: 0,
+            held: 0,
             // What is put back goes below: half of all numbers are free for it.
             sequence: 1 << 63,
             reserved: 0,
@@ -290,9 +329,14 @@ impl Queue {
         }
     }
 
+    fn fits(&self, weight: u64) -> bool {
+        // One alone always does: it has a limit of its own, and whoever asks for it waits.
+        self.held == 0 || weight == 0 || self.held.saturating_add(weight) <= self.limits.bytes
+    }
+
     fn pop(&mut self, lane: Lane) -> Option<Received> {
         let message = self.messages.front().map(|(sequence, ..)| *sequence);
-        let event = self.events.front().map(|(sequence, _)| *sequence);
+        let event = self.events.front().map(|(sequence, ..)| *sequence);
         let take_event = match lane {
             Lane::Messages => false,
             Lane::Events => true,
@@ -302,7 +346,8 @@ impl Queue {
             },
         };
         if take_event {
-            let (_, event) = self.events.pop_front()?;
+            let (_, weight, event) = self.events.pop_front()?;
+            self.held = self.held.saturating_sub(weight);
             self.reserved -= usize::from(is_bond(event.kind)).min(self.reserved);
             if let Some(waiting) = self.merging(event.kind) {
                 *waiting = None;
@@ -314,6 +359,11 @@ impl Queue {
             Some(Received::Message(message))
         }
     }
+}
+
+/// What an exit that waits for somebody counts, in bytes.
+pub(crate) fn weight(exit: &Exit) -> u64 {
+    (exit.size_bytes() as u64).saturating_sub(LIGHT_BYTES)
 }
 
 fn too_large(size: u64, most: u64) -> Result<()> {

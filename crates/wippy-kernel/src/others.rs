@@ -107,7 +107,7 @@ impl ProcessContext {
     /// As [`Kernel::spawn`], and the error of its exit.
     pub async fn exec(&self, mut request: SpawnRequest) -> Result<Value> {
         request.by = Some(self.context().clone());
-        let exec = Exec::start(&self.node()?, request).await?;
+        let exec = Exec::start(&self.node()?, request, self.shared()).await?;
         let exit = exec.await;
         match (&*exit, exit.error()) {
             (_, Some(error)) => Err(error),

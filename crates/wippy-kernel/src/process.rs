@@ -15,7 +15,7 @@ use wippy_model::{Context, EntryId, Error, Event, EventKind, Exit, Pid, Result};
 use crate::bonds::Bonds;
 use crate::call::CallQueue;
 use crate::host::Host;
-use crate::mailbox::{Lane, Mailbox, Received, is_bond};
+use crate::mailbox::{Lane, Mailbox, Received, is_bond, weight};
 use crate::names::OwnNames;
 use crate::request::Replies;
 use crate::upgrade::Upgrade;
@@ -236,14 +236,17 @@ impl ProcessShared {
         if !self.options().upgradable {
             return Some(false);
         }
-        self.mailbox.push_event(Event {
-            kind: EventKind::Outdated,
-            from: self.pid.clone(),
-            at: SystemTime::now(),
-            exit: None,
-            deadline: None,
-            reason: None,
-        });
+        self.mailbox.push_event(
+            Event {
+                kind: EventKind::Outdated,
+                from: self.pid.clone(),
+                at: SystemTime::now(),
+                exit: None,
+                deadline: None,
+                reason: None,
+            },
+            0,
+        );
         Some(true)
     }
 
@@ -301,14 +304,17 @@ impl ProcessShared {
         }
         self.signals.fetch_or(SIGNAL_CANCEL, Ordering::Release);
         let at = SystemTime::now();
-        self.mailbox.push_event(Event {
-            kind: EventKind::Cancel,
-            from: from.clone(),
-            at,
-            exit: None,
-            deadline: Some(at + within),
-            reason,
-        });
+        self.mailbox.push_event(
+            Event {
+                kind: EventKind::Cancel,
+                from: from.clone(),
+                at,
+                exit: None,
+                deadline: Some(at + within),
+                reason,
+            },
+            0,
+        );
         self.task.wake();
     }
 
@@ -366,16 +372,22 @@ impl ProcessShared {
                 "ended badly, and nobody monitors it: {error}"
             );
         }
-        let at = SystemTime::now();
-        let (natives, watchers, links) = bonds.into_parts();
+        let (at, weight) = (SystemTime::now(), weight(&exit));
+        let (natives, watchers, links, monitored) = bonds.into_parts();
+        // Nothing of it stays with those that live on.
+        for target in monitored {
+            if let Some((target, _)) = self.host.table.find((&target).into()) {
+                target.unwatch(self);
+            }
+        }
         for watcher in natives {
-            watcher.tell(&exit);
+            watcher.tell(&exit, weight);
         }
         for watcher in watchers {
-            watcher.shared().monitored_ended(&self.pid, &exit, at);
+            watcher.shared().monitored_ended(&self.pid, &exit, weight, at);
         }
         for linked in links {
-            linked.link_broken(&self.pid, &exit, at);
+            linked.link_broken(&self.pid, &exit, weight, at);
         }
     }
 

@@ -11,6 +11,8 @@ use tokio::time::sleep;
 use wippy_model::{Error, Exit, Kind, Message, Result, Value};
 
 use crate::address::gone;
+use crate::held::HeldGuard;
+use crate::mailbox::TOO_MUCH_WAITS;
 use crate::process::ProcessShared;
 use crate::{Address, ProcessContext};
 
@@ -25,12 +27,12 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Replies {
     /// The number of the last one.
     last: u64,
-    open: Vec<(u64, oneshot::Sender<Message>)>,
+    open: Vec<(u64, oneshot::Sender<(Message, HeldGuard)>)>,
     closed: bool,
 }
 
 impl Replies {
-    fn open(&mut self) -> Result<(u64, oneshot::Receiver<Message>)> {
+    fn open(&mut self) -> Result<(u64, oneshot::Receiver<(Message, HeldGuard)>)> {
         if self.closed {
             return Err(gone());
         }
@@ -45,9 +47,13 @@ impl Replies {
         Ok((self.last, receiver))
     }
 
-    fn take(&mut self, call: u64) -> Option<oneshot::Sender<Message>> {
+    fn take(&mut self, call: u64) -> Option<oneshot::Sender<(Message, HeldGuard)>> {
         let position = self.open.iter().position(|(number, _)| *number == call)?;
         Some(self.open.swap_remove(position).1)
+    }
+
+    fn is_open(&self, call: u64) -> bool {
+        self.open.iter().any(|(number, _)| *number == call)
     }
 
     /// Gives up all that are open: the code that waits is never resumed.
@@ -63,13 +69,23 @@ impl Replies {
 
 impl ProcessShared {
     /// Gives a reply to whoever waits for it.
-    pub(crate) fn reply(&self, call: u64, message: Message) -> Result<()> {
+    pub(crate) fn reply(self: &Arc<Self>, call: u64, message: Message) -> Result<()> {
         self.mailbox.check_size(&message)?;
-        let sender = self.replies.lock().take(call);
         let late = || {
             Error::not_found("nobody waits for this reply (any more): it came twice, or too late")
         };
-        sender.ok_or_else(late)?.send(message).map_err(|_| late())
+        let held = HeldGuard::take(self, message.size_bytes() as u64);
+        let sender = {
+            let mut replies = self.replies.lock();
+            match held {
+                Some(held) => replies.take(call).map(|sender| (sender, held)),
+                // It stays open for another try.
+                None if replies.is_open(call) => return Err(Error::unavailable(TOO_MUCH_WAITS)),
+                None => None,
+            }
+        };
+        let (sender, held) = sender.ok_or_else(late)?;
+        sender.send((message, held)).map_err(|_| late())
     }
 }
 
@@ -107,7 +123,7 @@ pub(crate) async fn request(
     let (call, mut reply) = shared.replies.lock().open()?;
     let _open = Open(shared, call);
     // Before it is sent: an end right after the reply must not be heard first.
-    let mut exit = kernel.watch(target);
+    let mut exit = kernel.watch_for(shared, target);
     let message = Message {
         from: Some(shared.pid.for_call(call)),
         topic,
@@ -129,8 +145,14 @@ pub(crate) async fn request(
     };
     tokio::select! {
         biased;
-        received = &mut reply => received.map_err(|_| Error::unavailable("this process has ended")),
-        exit = &mut exit => reply.try_recv().map_err(|_| ended(&exit)),
+        received = &mut reply => match received {
+            Ok((reply, _)) => Ok(reply),
+            Err(_) => Err(Error::unavailable("this process has ended")),
+        },
+        exit = &mut exit => match reply.try_recv() {
+            Ok((reply, _)) => Ok(reply),
+            Err(_) => Err(ended(&exit)),
+        },
         () = sleep(timeout) => Err(Error::new(
             Kind::Timeout,
             format!("{shown} did not reply within {timeout:?}"),

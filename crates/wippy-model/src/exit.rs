@@ -48,6 +48,9 @@ impl Limit {
     }
 }
 
+/// What is left of the text of an error that cannot be kept whole.
+const SHORT_CHARS: usize = 256;
+
 /// Why a process ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Exit {
@@ -101,6 +104,50 @@ impl Exit {
                 | Self::NoProcess
                 | Self::NodeDown
         )
+    }
+
+    /// What whoever keeps it holds, in bytes: an estimate.
+    pub fn size_bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Normal(value) => value.size_bytes(),
+                Self::Failed(error)
+                | Self::Trap(error)
+                | Self::Limit(_, error)
+                | Self::Config(error)
+                | Self::Linked(_, error) => error.size_bytes(),
+                Self::Canceled(Some(text)) | Self::HostPanic(text) => text.len(),
+                _ => 0,
+            }
+    }
+
+    /// The same end for somebody who cannot keep what is large about it, and why: an error
+    /// without details in the words it began with, and an error in the place of a result.
+    #[must_use]
+    pub fn abridged(&self, why: &str) -> Self {
+        let short = |error: &Error| {
+            let text: String = error.message().chars().take(SHORT_CHARS).collect();
+            let short = Error::new(error.kind(), format!("{text} (its details are lost: {why})"));
+            match error.retryable() {
+                Some(retryable) => short.with_retryable(retryable),
+                None => short,
+            }
+        };
+        let cut = |text: &str| text.chars().take(SHORT_CHARS).collect::<String>().into();
+        match self {
+            Self::Normal(_) => {
+                let message = format!("it ended normally, but its result is lost: {why}");
+                Self::Limit(Limit::HostBuffer, Error::new(Kind::ResourceExhausted, message))
+            }
+            Self::Failed(error) => Self::Failed(short(error)),
+            Self::Trap(error) => Self::Trap(short(error)),
+            Self::Limit(limit, error) => Self::Limit(*limit, short(error)),
+            Self::Config(error) => Self::Config(short(error)),
+            Self::Linked(from, error) => Self::Linked(from.clone(), short(error)),
+            Self::Canceled(reason) => Self::Canceled(reason.as_deref().map(cut)),
+            Self::HostPanic(text) => Self::HostPanic(cut(text)),
+            other => other.clone(),
+        }
     }
 
     /// The error of a process that did not end well.

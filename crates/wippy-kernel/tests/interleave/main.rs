@@ -19,6 +19,8 @@ mod bonds;
 mod call;
 #[path = "../../src/context.rs"]
 mod context;
+#[path = "../../src/held.rs"]
+mod held;
 #[path = "../../src/host.rs"]
 mod host;
 #[path = "../../src/kernel.rs"]

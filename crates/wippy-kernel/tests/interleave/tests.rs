@@ -202,7 +202,7 @@ fn two_that_wait_at_one_mailbox_are_both_woken() {
         };
         let sender = || {
             mailbox.push_message(message(1)).unwrap();
-            mailbox.push_event(event(EventKind::Cancel, &pid));
+            mailbox.push_event(event(EventKind::Cancel, &pid), 0);
         };
         race(seed, vec![waits(Lane::Messages), waits(Lane::Events), Box::new(sender)]);
         assert!(mailbox.try_receive(Lane::Both).is_none(), "interleaving {seed}");
