@@ -190,22 +190,27 @@ impl ProcessContext {
         kernel.terminate(&pid)
     }
 
-    /// Gives a process a name: this one, where no other is given.
+    /// Gives a process a name: this one, where no other is given. To another one it must be
+    /// allowed to send.
     ///
     /// # Errors
     ///
     /// `Invalid` for what is no name, `AlreadyExists` when another process has it, and past the
     /// limits of names.
     pub fn register(&self, name: &str, target: Option<Address<'_>>) -> Result<()> {
-        let kernel = self.node()?;
         self.authorize("process.registry.register", name)?;
-        match target {
-            None => {
-                self.needs_process("register")?;
-                kernel.register(name, Address::Pid(self.pid()))
-            }
-            Some(target) => kernel.register(name, target),
+        let Some(target) = target else {
+            self.needs_process("register")?;
+            return self.node()?.register(name, Address::Pid(self.pid()));
+        };
+        let kernel = self.node()?;
+        let pid = kernel.resolve(target)?;
+        // Whoever has names can be reached by them, and has only so many: not for anybody to
+        // bestow.
+        if !pid.is_same_process(self.pid()) {
+            kernel.authorize(self.context(), "process.send", pid.host().as_str())?;
         }
+        kernel.register(name, &pid)
     }
 
     /// Takes a name of its own back.
@@ -271,6 +276,10 @@ impl ProcessContext {
         self.needs_process("upgrade")?;
         let entry = entry.unwrap_or_else(|| self.entry().clone());
         self.authorize("process.upgrade", entry.as_str())?;
+        // It gets what that entry was granted, as if it had spawned it.
+        if entry != *self.entry() {
+            self.authorize("process.spawn", entry.as_str())?;
+        }
         self.shared().ask_upgrade(Upgrade { entry, args }, unread());
         pending().await
     }
