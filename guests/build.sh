@@ -50,6 +50,7 @@ greet-core      wat
 hello-c         c_component
 hello-rust      rust_component
 hello-wat       wat
+hostile/actor                rust_hostile_plain
 hostile/bad-realloc          wat
 hostile/bad-result           wat
 hostile/bad-text             wat
@@ -158,6 +159,13 @@ rust_hostile() {
   local library=${1//[-\/]/_}
   encoder component --adapter reactor \
     "$cache/rust/wasm32-wasip1/release/$library.wasm" "built/$1.wasm"
+}
+
+# That of hostile/NAME, for no system at all.
+rust_hostile_plain() {
+  rust wasm32-unknown-unknown "${1//\//-}"
+  local library=${1//[-\/]/_}
+  encoder component "$cache/rust/wasm32-unknown-unknown/release/$library.wasm" "built/$1.wasm"
 }
 
 # A library for no system at all: it imports only what its world says.

@@ -9,7 +9,9 @@
     reason = "a test that tells how each guest fared"
 )]
 
+mod crowd;
 mod node;
+mod permissions;
 mod server;
 mod table;
 
@@ -19,8 +21,9 @@ use wippy_host::Resolver;
 use wippy_kernel::Profile;
 use wippy_model::{Exit, Limit};
 
-use crate::node::{Footprint, Node};
-use crate::table::{CASES, Case, Code, End};
+use crate::crowd::Crowd;
+use crate::node::{Footprint, Meeting, Node};
+use crate::table::{ACTORS, CASES, Case, Code, End};
 
 /// What those that hoard may leave behind when they come again: what was freed is used anew.
 const LEFT_BYTES_MAX: u64 = 24 << 20;
@@ -70,6 +73,45 @@ fn nobody_but_themselves() {
     assert!(failures.is_empty(), "\n{}\n", failures.join("\n"));
 }
 
+/// The same for those that misuse other processes.
+#[test]
+fn nobody_else_by_their_messages() {
+    let only = std::env::var("HOSTILE").ok();
+    let wanted = |case: &&Case| only.as_ref().is_none_or(|name| case.name == name);
+    let mut crowd = Crowd::new(Profile::Spawn);
+    let mut failures = Vec::new();
+    for case in ACTORS.iter().filter(wanted) {
+        failures.extend(meet_crowd(&mut crowd, Profile::Spawn, case));
+    }
+    // The allocator keeps what it has once used; only what comes again tells.
+    let mut again = || ACTORS.iter().filter(wanted).for_each(|case| drop(crowd.meet(case)));
+    again();
+    let before = Footprint::now();
+    (1..ROUNDS).for_each(|_| again());
+    let after = Footprint::settled(&before, LEFT_BYTES_MAX, Duration::from_secs(5));
+    if after.resident_bytes > before.resident_bytes + LEFT_BYTES_MAX {
+        let grown = (after.resident_bytes - before.resident_bytes) >> 20;
+        failures.push(format!("memory did not come back: {grown} MiB in the last rounds"));
+    }
+    let mut dense = Crowd::new(Profile::Density);
+    let guests = ACTORS.iter().filter(|case| matches!(case.code, Code::Guest(_)));
+    for case in guests.filter(wanted) {
+        failures.extend(meet_crowd(&mut dense, Profile::Density, case));
+    }
+    assert!(failures.is_empty(), "\n{}\n", failures.join("\n"));
+}
+
+fn meet_crowd(crowd: &mut Crowd, profile: Profile, case: &Case) -> Vec<String> {
+    let start = Footprint::now();
+    let meeting = crowd.meet(case);
+    let jammed = meeting.exit.is_none() || meeting.neighbour.is_err();
+    let failures = judge(profile, case, &start, meeting, crowd.node.kernel.process_count());
+    if jammed {
+        *crowd = Crowd::new(profile);
+    }
+    failures
+}
+
 /// Lets each guest meet its neighbour; what went wrong.
 fn meet_all<'a>(
     node: &mut Node,
@@ -80,38 +122,49 @@ fn meet_all<'a>(
     for case in cases {
         let start = Footprint::now();
         let meeting = node.meet(case);
-        let grown = Footprint::now().resident_bytes.saturating_sub(start.resident_bytes);
-        let mut wrong = Vec::new();
-        if let Err(error) = &meeting.neighbour {
-            wrong.push(format!("the neighbour did not finish: {error}"));
-        }
-        match &meeting.exit {
-            None => wrong.push("it did not end".to_owned()),
-            Some(exit) if !fits(case, exit) => wrong.push(format!("it ended so: {exit}")),
-            Some(_) => {}
-        }
-        if meeting.peak_bytes > start.resident_bytes + PEAK_BYTES_MAX {
-            wrong.push(format!("the host grew to {} MiB", meeting.peak_bytes >> 20));
-        }
-        if node.kernel.process_count() != 0 {
-            wrong.push("a process is left".to_owned());
-        }
-        println!(
-            "{profile:?} {:<18} {:>5} ms  peak {:>4} MiB  left {:>3} MiB  {}",
-            case.name,
-            meeting.took.as_millis(),
-            meeting.peak_bytes.saturating_sub(start.resident_bytes) >> 20,
-            grown >> 20,
-            meeting.exit.as_ref().map_or("alive".to_owned(), ToString::to_string)
-        );
-        if meeting.exit.is_none() || meeting.neighbour.is_err() {
+        let jammed = meeting.exit.is_none() || meeting.neighbour.is_err();
+        failures.extend(judge(profile, case, &start, meeting, node.kernel.process_count()));
+        if jammed {
             // Its worker may be jammed.
             *node = Node::new(profile);
         }
-        let name = case.name;
-        failures.extend(wrong.into_iter().map(|what| format!("{profile:?} {name}: {what}")));
     }
     failures
+}
+
+/// What went wrong in a meeting.
+fn judge(
+    profile: Profile,
+    case: &Case,
+    start: &Footprint,
+    meeting: Meeting,
+    left: usize,
+) -> Vec<String> {
+    let grown = Footprint::now().resident_bytes.saturating_sub(start.resident_bytes);
+    let mut wrong = Vec::new();
+    if let Err(error) = &meeting.neighbour {
+        wrong.push(format!("the neighbour did not finish: {error}"));
+    }
+    match &meeting.exit {
+        None => wrong.push("it did not end".to_owned()),
+        Some(exit) if !fits(case, exit) => wrong.push(format!("it ended so: {exit}")),
+        Some(_) => {}
+    }
+    if meeting.peak_bytes > start.resident_bytes + PEAK_BYTES_MAX {
+        wrong.push(format!("the host grew to {} MiB", meeting.peak_bytes >> 20));
+    }
+    if left != 0 {
+        wrong.push(format!("{left} processes are left"));
+    }
+    println!(
+        "{profile:?} {:<18} {:>5} ms  peak {:>4} MiB  left {:>3} MiB  {}",
+        case.name,
+        meeting.took.as_millis(),
+        meeting.peak_bytes.saturating_sub(start.resident_bytes) >> 20,
+        grown >> 20,
+        meeting.exit.as_ref().map_or("alive".to_owned(), ToString::to_string)
+    );
+    wrong.into_iter().map(|what| format!("{profile:?} {}: {what}", case.name)).collect()
 }
 
 /// Whether a guest ended as the table says.
@@ -123,6 +176,9 @@ fn fits(case: &Case, exit: &Exit) -> bool {
             met == limit || *met == Limit::Execution
         }
         (End::Trap(text), Exit::Trap(error)) => error.message().contains(text),
+        (End::Done, Exit::Normal(value)) => value.as_str() == Some("done"),
+        (End::Config(text), Exit::Config(error)) => error.message().contains(text),
+        (End::Linked, Exit::Linked(..)) => true,
         _ => false,
     }
 }

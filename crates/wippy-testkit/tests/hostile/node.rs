@@ -17,7 +17,7 @@ use crate::server::Server;
 use crate::table::{Argument, Case, Code};
 
 /// What a hostile guest may use: enough for an ordinary one.
-fn limits() -> Limits {
+pub(crate) fn limits() -> Limits {
     Limits {
         execution_max: Some(Duration::from_millis(400)),
         memory_bytes: 32 << 20,
@@ -50,7 +50,7 @@ const MEETING_MAX: Duration = Duration::from_secs(15);
 
 pub(crate) struct Node {
     pub(crate) kernel: Kernel,
-    runtime: Runtime,
+    pub(crate) runtime: Runtime,
     wasm: Arc<WasmRuntime>,
     server: Server,
     binaries: Arc<Volume>,
@@ -66,7 +66,7 @@ pub(crate) struct Meeting {
     pub(crate) peak_bytes: u64,
 }
 
-fn id(text: &str) -> EntryId {
+pub(crate) fn id(text: &str) -> EntryId {
     EntryId::parse(text).unwrap()
 }
 
@@ -95,11 +95,32 @@ impl Node {
         node
     }
 
-    fn add(&self, name: &str, unit: Arc<dyn Unit>) {
+    pub(crate) fn add(&self, name: &str, unit: Arc<dyn Unit>) {
         self.kernel.add_unit(id(name), Box::new(move || Ok(unit.clone())));
     }
 
-    fn add_wasm(&self, name: &str, guest: &str, method: &str, limits: Limits, powerful: bool) {
+    pub(crate) fn add_wasm(
+        &self,
+        name: &str,
+        guest: &str,
+        method: &str,
+        limits: Limits,
+        powerful: bool,
+    ) {
+        let grants = Grants { sockets: powerful, http: powerful, ..Grants::default() };
+        let unit = self.load_wasm(name, guest, method, limits, grants);
+        self.add(name, unit);
+    }
+
+    pub(crate) fn load_wasm(
+        &self,
+        name: &str,
+        guest: &str,
+        method: &str,
+        limits: Limits,
+        grants: Grants,
+    ) -> Arc<dyn Unit> {
+        let powerful = grants.sockets;
         let volume = self.binaries.clone();
         let own = Arc::new(Volume::open(self.folder.path(), false, None).unwrap());
         let mount =
@@ -110,7 +131,7 @@ impl Node {
             hash: None,
             method: Some(method.to_owned()),
             wit: None,
-            grants: Grants { sockets: powerful, http: powerful, ..Grants::default() },
+            grants,
             program: method.to_owned(),
             args: Vec::new(),
             env: Vec::new(),
@@ -118,8 +139,7 @@ impl Node {
             mounts: if powerful { vec![mount] } else { Vec::new() },
             limits,
         };
-        let unit = self.wasm.load(spec).unwrap();
-        self.add(name, Arc::new(unit));
+        Arc::new(self.wasm.load(spec).unwrap())
     }
 
     /// Lets a hostile guest and the neighbour run side by side, the hostile one first.
@@ -148,6 +168,7 @@ impl Node {
                 spec.limits = limits();
                 self.add("test:hostile", LuaUnit::load(spec).unwrap());
             }
+            Code::Actor(_) | Code::Guest(_) => panic!("{} is one of the actors", case.name),
         }
         let peak = Peak::watch();
         let start = Instant::now();
@@ -217,14 +238,14 @@ impl Footprint {
 }
 
 /// Looks at the memory of this program every few milliseconds.
-struct Peak {
+pub(crate) struct Peak {
     bytes: Arc<AtomicU64>,
     over: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<()>,
 }
 
 impl Peak {
-    fn watch() -> Self {
+    pub(crate) fn watch() -> Self {
         let (bytes, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (own_bytes, own_over) = (bytes.clone(), over.clone());
         let thread = std::thread::spawn(move || {
@@ -236,7 +257,7 @@ impl Peak {
         Self { bytes, over, thread }
     }
 
-    fn stop(self) -> u64 {
+    pub(crate) fn stop(self) -> u64 {
         self.over.store(true, SeqCst);
         self.thread.join().unwrap();
         self.bytes.load(SeqCst)

@@ -19,6 +19,10 @@ pub(crate) enum Code {
     Wasi(&'static str, Argument),
     /// `guests/hostile/NAME.lua`, method `main`.
     Lua(&'static str),
+    /// A function of `guests/hostile/actors.lua`.
+    Actor(&'static str),
+    /// A function of `guests/built/hostile/actor.wasm`.
+    Guest(&'static str),
 }
 
 /// What a function is given.
@@ -42,6 +46,12 @@ pub(crate) enum End {
     SoonerOrLater(Limit),
     /// A trap whose text contains this.
     Trap(&'static str),
+    /// Normally, with `done`: what it was answered was right.
+    Done,
+    /// Its configuration was wrong, and the text contains this.
+    Config(&'static str),
+    /// A linked process ends it.
+    Linked,
 }
 
 const fn wat(name: &'static str, end: End) -> Case {
@@ -58,6 +68,14 @@ const fn wasi(name: &'static str, argument: Argument, end: End) -> Case {
 
 const fn lua(name: &'static str, file: &'static str, end: End) -> Case {
     Case { name, code: Code::Lua(file), end }
+}
+
+const fn actor(name: &'static str, end: End) -> Case {
+    Case { name, code: Code::Actor(name), end }
+}
+
+const fn guest(name: &'static str, function: &'static str, end: End) -> Case {
+    Case { name, code: Code::Guest(function), end }
 }
 
 pub(crate) const CASES: &[Case] = &[
@@ -104,4 +122,79 @@ pub(crate) const CASES: &[Case] = &[
     lua("lua-sort", "sort", End::OutOfTime),
     lua("lua-coroutines", "coroutines", End::Limit(Limit::Memory)),
     lua("lua-output", "output", End::OutOfTime),
+];
+
+/// Those that misuse other processes.
+pub(crate) const ACTORS: &[Case] = &[
+    actor("flood", End::OutOfTime),
+    actor("flood_huge", End::OutOfTime),
+    actor("flood_itself", End::OutOfTime),
+    actor("send_dead", End::OutOfTime),
+    actor("forge_replies", End::OutOfTime),
+    actor("flood_replies", End::Done),
+    actor("replies_unread", End::OutOfTime),
+    actor("call_storm", End::Done),
+    actor("call_itself", End::OutOfTime),
+    actor("fork_plain", End::OutOfTime),
+    actor("fork_linked", End::OutOfTime),
+    actor("fork_monitored", End::OutOfTime),
+    actor("exec_deep", End::Done),
+    actor("results_unread", End::OutOfTime),
+    actor("exits_unread", End::Done),
+    actor("first_messages", End::Done),
+    actor("restart_for_ever", End::OutOfTime),
+    actor("monitor_storm", End::Done),
+    actor("monitor_dead", End::Done),
+    actor("monitor_flap", End::OutOfTime),
+    actor("link_flap", End::OutOfTime),
+    actor("link_dying", End::Done),
+    actor("link_chain", End::Done),
+    actor("link_mesh", End::Done),
+    actor("trap_flap", End::Linked),
+    actor("options_flap", End::OutOfTime),
+    actor("cancel_storm", End::OutOfTime),
+    actor("squat", End::Done),
+    actor("name_flap", End::OutOfTime),
+    actor("listen_storm", End::OutOfTime),
+    actor("upgrade_loop", End::OutOfTime),
+    actor("upgrade_trap", End::Trap("unreachable")),
+    actor("upgrade_missing", End::Config("test:missing")),
+    actor("upgrade_wrong_hash", End::Config("sha256")),
+    actor("upgrade_wrong_args", End::Config("compute takes 2 arguments")),
+    actor("types", End::Done),
+    actor("type_sources", End::Done),
+    guest("guest-flood", "flood", End::OutOfTime),
+    guest("guest-flood-itself", "flood-itself", End::OutOfTime),
+    guest("guest-send-dead", "send-dead", End::OutOfTime),
+    guest("guest-pollables", "pollables", End::Limit(Limit::HostBuffer)),
+    guest("guest-call-itself", "call-itself", End::OutOfTime),
+    guest("guest-fork", "fork", End::OutOfTime),
+    guest("guest-exec-itself", "exec-itself", End::OutOfTime),
+    guest("guest-first-messages", "first-messages", End::Done),
+    guest("guest-monitor-dead", "monitor-dead", End::Done),
+    guest("guest-monitor-flap", "monitor-flap", End::OutOfTime),
+    guest("guest-link-flap", "link-flap", End::OutOfTime),
+    guest("guest-options-flap", "options-flap", End::OutOfTime),
+    guest("guest-cancel-storm", "cancel-storm", End::OutOfTime),
+    guest("guest-squat", "squat", End::Done),
+    guest("guest-upgrade-loop", "upgrade-loop", End::OutOfTime),
+    guest("guest-upgrade-trap", "upgrade-trap", End::Trap("unreachable")),
+    guest("guest-upgrade-missing", "upgrade-missing", End::Config("test:missing")),
+];
+
+/// The functions that they start, and whether each has as little time as a hostile one.
+pub(crate) const MET: &[(&str, bool)] = &[
+    ("fork_plain", true),
+    ("fork_linked", true),
+    ("fork_monitored", true),
+    ("exec_itself", true),
+    ("value", false),
+    ("large", false),
+    ("fails", false),
+    ("sleeps_deaf", false),
+    ("small_mailbox", false),
+    ("chained", false),
+    ("meshed", false),
+    ("replies_often", false),
+    ("replies_large", false),
 ];
