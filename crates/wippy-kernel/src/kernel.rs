@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 use wippy_model::{Context, EntryId, Error, Exit, Home, Message, Pid, Result, Scope, Value};
 
+use crate::figures::count_sent;
 use crate::host::Host;
 use crate::mailbox::{self, Mailbox};
 use crate::process::{self, ProcessShared};
@@ -18,8 +19,7 @@ use crate::table::Table;
 use crate::task::ProcessTask;
 use crate::units::Units;
 use crate::{
-    Authorizer, ExitWatch, HostSpec, Loader, Prepare, ProcessContext, ProcessInfo, Role, Unit,
-    Watcher,
+    Authorizer, ExitWatch, HostSpec, Loader, Prepare, ProcessContext, Role, Unit, Watcher,
 };
 
 /// One node: its units, hosts and processes. Cheap to clone.
@@ -68,11 +68,12 @@ impl SpawnRequest {
     }
 }
 
-type Hosts = HashMap<EntryId, Arc<Host>>;
+pub(crate) type Hosts = HashMap<EntryId, Arc<Host>>;
 
 pub(crate) struct Inner {
     node: Box<str>,
     incarnation: u64,
+    started_at: SystemTime,
     authorizer: Option<Box<dyn Authorizer>>,
     /// What processes are made of.
     units: Units,
@@ -94,6 +95,7 @@ impl Kernel {
         Self(Arc::new(Inner {
             node: options.node,
             incarnation: options.incarnation,
+            started_at: SystemTime::now(),
             authorizer: options.authorizer,
             units: Units::new("process"),
             functions: Units::new("function"),
@@ -104,6 +106,27 @@ impl Kernel {
             serial: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
         }))
+    }
+
+    /// The node's name.
+    pub fn node(&self) -> &str {
+        &self.0.node
+    }
+
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.0.incarnation
+    }
+
+    pub(crate) fn started_at(&self) -> SystemTime {
+        self.0.started_at
+    }
+
+    pub(crate) fn table(&self) -> &Table {
+        &self.0.table
+    }
+
+    pub(crate) fn all_hosts(&self) -> Arc<Hosts> {
+        self.0.hosts.load_full()
     }
 
     pub(crate) fn from_inner(inner: Arc<Inner>) -> Self {
@@ -262,6 +285,7 @@ impl Kernel {
         self.find(target)
             .ok_or_else(mailbox::gone)
             .and_then(|process| process.mailbox.push_message(message))
+            .inspect(|()| count_sent())
             .map_err(|error| error.context(format_args!("cannot send to {target}")))
     }
 
@@ -331,11 +355,6 @@ impl Kernel {
         watch
     }
 
-    /// The figures of every process, in order of their spawns.
-    pub fn processes(&self) -> Vec<ProcessInfo> {
-        self.0.table.all().iter().map(|process| process.info()).collect()
-    }
-
     /// Processes alive.
     pub fn process_count(&self) -> usize {
         self.0.table.len()
@@ -390,7 +409,7 @@ impl Kernel {
         }
     }
 
-    fn find(&self, pid: &Pid) -> Option<Arc<ProcessShared>> {
+    pub(crate) fn find(&self, pid: &Pid) -> Option<Arc<ProcessShared>> {
         let own = pid.incarnation() == self.0.incarnation && pid.node() == &*self.0.node;
         // The whole PID must fit: permissions look at the host that it names.
         if own { self.0.table.get(pid.serial()).filter(|found| found.pid == *pid) } else { None }

@@ -21,6 +21,7 @@
 mod authorizer;
 mod call;
 mod context;
+mod figures;
 mod host;
 mod kernel;
 mod mailbox;
@@ -34,9 +35,9 @@ mod watch;
 pub use authorizer::Authorizer;
 pub use call::{CALLS_MAX, DEPTH_MAX, FunctionCall};
 pub use context::ProcessContext;
+pub use figures::{HostInfo, NodeInfo, ProcessInfo, State};
 pub use host::{HostSpec, Profile, Scheduler};
 pub use kernel::{Kernel, KernelOptions, SpawnRequest};
 pub use mailbox::Received;
-pub use process::{ProcessInfo, State};
 pub use unit::{Loader, Prepare, Process, Role, Unit};
 pub use watch::{ExitWatch, Watcher};

@@ -38,10 +38,22 @@ struct Queue {
     events: VecDeque<(u64, Event)>,
     bytes: u64,
     sequence: u64,
+    /// Messages that were taken, ever.
+    received: u64,
     /// Events promised or waiting.
     reserved: usize,
     receiver: Option<Waker>,
     closed: bool,
+}
+
+/// What a mailbox holds and has taken.
+pub(crate) struct Figures {
+    /// Messages that wait.
+    pub(crate) len: usize,
+    /// What they count against `mailbox.bytes`.
+    pub(crate) bytes: u64,
+    /// Messages that were taken, ever.
+    pub(crate) received: u64,
 }
 
 pub(crate) struct Mailbox {
@@ -83,6 +95,7 @@ impl Mailbox {
             )));
         }
         queue.bytes += size;
+        queue.received += 1;
         let sequence = queue.next();
         queue.messages.push_back((sequence, size, message));
         let receiver = queue.receiver.take();
@@ -158,18 +171,21 @@ impl Mailbox {
         self.queue.lock().closed
     }
 
-    /// Messages that wait.
-    pub(crate) fn len(&self) -> usize {
-        self.queue.lock().messages.len()
+    pub(crate) fn figures(&self) -> Figures {
+        let queue = self.queue.lock();
+        Figures { len: queue.messages.len(), bytes: queue.bytes, received: queue.received }
     }
 
-    /// Refuses everything from now on and drops what waits.
-    pub(crate) fn close(&self) {
+    /// Refuses everything from now on and drops what waits; tells how many messages it took.
+    pub(crate) fn close(&self) -> u64 {
         let mut queue = self.queue.lock();
-        let left = std::mem::replace(&mut *queue, Queue { closed: true, ..Queue::default() });
+        let received = queue.received;
+        let closed = Queue { closed: true, received, ..Queue::default() };
+        let left = std::mem::replace(&mut *queue, closed);
         // Dropping values may take long; senders need not wait for it.
         drop(queue);
         drop(left);
+        received
     }
 }
 

@@ -2,7 +2,7 @@
 //! The engine's state is not here; the task in `task.rs` owns that alone.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -11,48 +11,17 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use wippy_model::{Context, EntryId, Event, EventKind, Exit, Pid, Result};
 
-use crate::ProcessContext;
 use crate::call::CallQueue;
+use crate::figures::Left;
 use crate::host::Host;
 use crate::mailbox::Mailbox;
 use crate::watch::Watcher;
+use crate::{ProcessContext, ProcessInfo, State};
 
 /// Bits of [`ProcessShared::signals`]. Whoever sets one wakes the task; the task and the
 /// engine's preemption check read them.
 pub(crate) const SIGNAL_TERMINATE: u8 = 1;
 pub(crate) const SIGNAL_CANCEL: u8 = 2;
-
-/// Where a process is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Admitted; its code has not begun.
-    Starting,
-    /// Begun and not ended.
-    Running,
-    /// Asked to end.
-    Stopping,
-}
-
-/// The figures of one process.
-#[derive(Debug, Clone)]
-pub struct ProcessInfo {
-    /// Its name.
-    pub pid: Pid,
-    /// The entry it runs.
-    pub entry: EntryId,
-    /// Where it is in its life.
-    pub state: State,
-    /// When it was spawned.
-    pub spawned_at: SystemTime,
-    /// Time inside its polls.
-    pub cpu: Duration,
-    /// Memory its engine counts for it.
-    pub memory_bytes: u64,
-    /// Messages that wait.
-    pub mailbox_len: usize,
-    /// How often it was polled.
-    pub steps: u64,
-}
 
 /// A wish that a process end, and by when.
 pub(crate) struct Cancel {
@@ -88,6 +57,10 @@ pub(crate) struct ProcessShared {
     pub(crate) cpu_ns: AtomicU64,
     pub(crate) memory_bytes: AtomicU64,
     pub(crate) steps: AtomicU64,
+    /// Messages sent, up to the last step.
+    pub(crate) sent: AtomicU64,
+    /// Whether its last step left it waiting.
+    pub(crate) waits: AtomicBool,
     pub(crate) calls: CallQueue,
 }
 
@@ -116,6 +89,8 @@ impl ProcessShared {
             cpu_ns: AtomicU64::new(0),
             memory_bytes: AtomicU64::new(0),
             steps: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            waits: AtomicBool::new(false),
             calls: CallQueue::default(),
         }
     }
@@ -186,14 +161,20 @@ impl ProcessShared {
     /// engine's state is dropped. What others can see goes first: mailbox, table, place
     /// on the host. So whoever hears of the exit finds nothing left of the process.
     pub(crate) fn end(&self, exit: Exit) {
-        self.mailbox.close();
+        let received = self.mailbox.close();
         let exit = Arc::new(exit);
         let ended = Ending::Ended(exit.clone());
         let watchers = match std::mem::replace(&mut *self.ending.lock(), ended) {
             Ending::Alive(watchers) => watchers,
             Ending::Ended(_) => return,
         };
-        self.host.table.remove(self.pid.serial());
+        let left = Left {
+            exit: exit.name(),
+            cpu: Duration::from_nanos(self.cpu_ns.load(Ordering::Relaxed)),
+            received,
+            steps: self.steps.load(Ordering::Relaxed),
+        };
+        self.host.table.remove(self.pid.serial(), &left);
         self.host.release();
         if watchers.is_empty() && !exit.is_expected() {
             let error = exit.error().map(|error| error.to_string()).unwrap_or_default();
@@ -212,19 +193,26 @@ impl ProcessShared {
     pub(crate) fn info(&self) -> ProcessInfo {
         let steps = self.steps.load(Ordering::Relaxed);
         let stopping = self.signalled(SIGNAL_TERMINATE | SIGNAL_CANCEL);
+        let waits = self.waits.load(Ordering::Relaxed);
+        let mailbox = self.mailbox.figures();
         ProcessInfo {
             pid: self.pid.clone(),
             entry: self.entry.clone(),
             state: match (stopping, steps) {
                 (true, _) => State::Stopping,
                 (false, 0) => State::Starting,
+                (false, _) if waits => State::Waiting,
                 (false, _) => State::Running,
             },
             spawned_at: self.spawned_at,
             cpu: Duration::from_nanos(self.cpu_ns.load(Ordering::Relaxed)),
             memory_bytes: self.memory_bytes.load(Ordering::Relaxed)
                 + self.calls.memory_bytes.load(Ordering::Relaxed),
-            mailbox_len: self.mailbox.len(),
+            mailbox_len: mailbox.len,
+            mailbox_bytes: mailbox.bytes,
+            received: mailbox.received,
+            sent: self.sent.load(Ordering::Relaxed),
+            calls: self.calls.under_way(),
             steps,
         }
     }

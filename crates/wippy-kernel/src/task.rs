@@ -20,6 +20,7 @@ use wippy_model::{Error, Exit, Kind, Limit, Limits};
 
 use crate::ProcessContext;
 use crate::call::Calls;
+use crate::figures::sent_here;
 use crate::process::{ProcessShared, SIGNAL_CANCEL, SIGNAL_TERMINATE};
 use crate::unit::Process;
 
@@ -156,6 +157,8 @@ impl ProcessTask {
         let start = shared.host.started.elapsed();
         shared.slice_start_ns.store(start.as_nanos() as u64, Relaxed);
         shared.steps.fetch_add(1, Relaxed);
+        shared.waits.store(false, Relaxed);
+        let sent_before = sent_here();
         let slice = shared.host.spec.slice;
         let slice_is_over = || shared.host.started.elapsed().saturating_sub(start) >= slice;
         let (calls, calls_first) = (&mut self.calls, &mut self.calls_first);
@@ -186,6 +189,12 @@ impl ProcessTask {
         }));
         let used = shared.host.started.elapsed().saturating_sub(start);
         shared.cpu_ns.fetch_add(used.as_nanos() as u64, Relaxed);
+        let sent = sent_here().wrapping_sub(sent_before);
+        if sent > 0 {
+            shared.sent.fetch_add(sent, Relaxed);
+        }
+        // Who has used the slice up gave way in the middle of its work.
+        shared.waits.store(used < shared.host.spec.give_way_after(), Relaxed);
         match poll {
             Ok(poll) => poll,
             Err(panic) => Poll::Ready(host_panic(&*panic)),

@@ -6,5 +6,6 @@
 mod admission;
 mod calls;
 mod exits;
+mod figures;
 mod mailboxes;
 mod script;
