@@ -193,8 +193,7 @@ impl ProcessTask {
         if sent > 0 {
             shared.sent.fetch_add(sent, Relaxed);
         }
-        // Who has used the slice up gave way in the middle of its work.
-        shared.waits.store(used < shared.host.spec.give_way_after(), Relaxed);
+        shared.waits.store(used < shared.host.busy_after, Relaxed);
         match poll {
             Ok(poll) => poll,
             Err(panic) => Poll::Ready(host_panic(&*panic)),
