@@ -19,10 +19,12 @@ mod lua;
 mod mistakes;
 mod output;
 mod projects;
+mod ps;
 mod results;
 mod scaffold;
 mod security;
 mod stopping;
+mod top;
 
 use wippy_testkit::Dir;
 
