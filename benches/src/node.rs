@@ -8,7 +8,7 @@ use wippy_kernel::{
     HostSpec, Kernel, KernelOptions, Prepare, Process, ProcessContext, Scheduler, SpawnRequest,
     Unit, Watcher,
 };
-use wippy_model::{Context, EntryId, Exit, Limits, Result, Value};
+use wippy_model::{EntryId, Exit, Limits, Result, Value};
 use wippy_wasm::{BinarySource, Grants, WasmOptions, WasmRuntime, WasmSpec};
 
 /// `bench:processes`, `bench:small` and `bench:driver`.
@@ -88,12 +88,12 @@ impl Process for Driving {
                 for _ in 0..self.window {
                     kernel
                         .spawn(SpawnRequest {
-                            unit: unit.clone(),
-                            host: host.clone(),
-                            args: vec![Value::Int(6), Value::Int(7)],
-                            context: Context::default(),
-                            by: None,
                             watcher: Some(Watcher::Process(context.clone())),
+                            ..SpawnRequest::new(
+                                unit.clone(),
+                                host.clone(),
+                                vec![Value::Int(6), Value::Int(7)],
+                            )
                         })
                         .await
                         .unwrap();

@@ -1,6 +1,7 @@
 //! What a running process holds of the kernel: itself.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context as Poller, Poll};
@@ -11,7 +12,7 @@ use wippy_model::{Context, EntryId, Error, Event, Message, Pid, Result, Value};
 
 use crate::call::{Frame, FunctionCall};
 use crate::mailbox::{Lane, Received};
-use crate::process::{ProcessShared, SIGNAL_CANCEL, SIGNAL_TERMINATE};
+use crate::process::{ProcessShared, SIGNAL_CANCEL, SIGNALS_END};
 use crate::{HostSpec, Kernel};
 
 /// A process's own view of the kernel. Cheap to clone; the engine keeps one in its state.
@@ -19,49 +20,55 @@ use crate::{HostSpec, Kernel};
 /// A function that a process calls runs on that process, and has such a view too: with the
 /// PID of its caller, and its own entry and context.
 #[derive(Clone)]
-pub struct ProcessContext(Arc<ProcessShared>, Option<Arc<Frame>>);
+pub struct ProcessContext {
+    shared: Arc<ProcessShared>,
+    /// The entry whose code it is.
+    entry: EntryId,
+    frame: Option<Arc<Frame>>,
+}
 
 impl ProcessContext {
     pub(crate) fn new(shared: Arc<ProcessShared>) -> Self {
-        Self(shared, None)
+        let entry = shared.entry();
+        Self { shared, entry, frame: None }
     }
 
     pub(crate) fn in_frame(shared: Arc<ProcessShared>, frame: Arc<Frame>) -> Self {
-        Self(shared, Some(frame))
+        Self { shared, entry: frame.function.clone(), frame: Some(frame) }
     }
 
     pub(crate) fn frame(&self) -> Option<&Frame> {
-        self.1.as_deref()
+        self.frame.as_deref()
     }
 
     pub(crate) fn shared(&self) -> &Arc<ProcessShared> {
-        &self.0
+        &self.shared
     }
 
     /// Its name.
     pub fn pid(&self) -> &Pid {
-        &self.0.pid
+        &self.shared.pid
     }
 
     /// The entry it runs.
     pub fn entry(&self) -> &EntryId {
-        self.frame().map_or(&self.0.entry, |frame| &frame.function)
+        &self.entry
     }
 
     /// Whether this is a function that a process calls. It has no mailbox: messages and
     /// events go to its caller.
     pub fn is_function(&self) -> bool {
-        self.1.is_some()
+        self.frame.is_some()
     }
 
     /// The host that runs it.
     pub fn host(&self) -> &HostSpec {
-        &self.0.host.spec
+        &self.shared.host.spec
     }
 
     /// Principal, values, trace and deadline it was spawned with.
     pub fn context(&self) -> &Context {
-        self.frame().map_or(&self.0.context, |frame| &frame.context)
+        self.frame().map_or(&self.shared.context, |frame| &frame.context)
     }
 
     /// Calls a function of the function registry, with this context or another. It runs on
@@ -75,7 +82,7 @@ impl ProcessContext {
 
     /// The kernel, while it is there.
     pub fn kernel(&self) -> Option<Kernel> {
-        self.0.host.kernel.upgrade().map(Kernel::from_inner)
+        self.shared.host.kernel.upgrade().map(Kernel::from_inner)
     }
 
     /// Asks the authorizer whether the process may do this.
@@ -94,21 +101,21 @@ impl ProcessContext {
     /// Whether a busy guest has used up its time slice, or shall end. An engine's
     /// preemption check asks this and yields.
     pub fn slice_is_over(&self) -> bool {
-        let now = self.0.host.started.elapsed().as_nanos() as u64;
-        let used = now.saturating_sub(self.0.slice_start_ns.load(Relaxed));
-        self.must_end() || used >= self.0.host.spec.give_way_after().as_nanos() as u64
+        let now = self.shared.host.started.elapsed().as_nanos() as u64;
+        let used = now.saturating_sub(self.shared.slice_start_ns.load(Relaxed));
+        self.must_end() || used >= self.shared.host.spec.give_way_after().as_nanos() as u64
     }
 
     /// Whether the process was told to end at once.
     pub fn must_end(&self) -> bool {
-        self.0.signalled(SIGNAL_TERMINATE)
+        self.shared.signalled(SIGNALS_END)
     }
 
     /// When limits and deadlines end the process, or the function and whatever called it.
     pub(crate) fn end_by(&self) -> Option<Instant> {
         match self.frame() {
             Some(frame) => frame.end_by.get().copied(),
-            None => self.0.end_by.get().copied(),
+            None => self.shared.end_by.get().copied(),
         }
     }
 
@@ -117,7 +124,7 @@ impl ProcessContext {
     /// engine whose code cannot give way asks here, stops, and lets the kernel do so.
     pub fn is_overdue(&self) -> bool {
         let cancel = match self.is_cancelled() {
-            true => self.0.cancel.lock().as_ref().map(|cancel| cancel.deadline),
+            true => self.shared.cancel.lock().as_ref().map(|cancel| cancel.deadline),
             false => None,
         };
         let deadlines = [self.end_by(), cancel];
@@ -127,48 +134,37 @@ impl ProcessContext {
 
     /// Whether somebody asked the process to end.
     pub fn is_cancelled(&self) -> bool {
-        self.0.signalled(SIGNAL_CANCEL)
+        self.shared.signalled(SIGNAL_CANCEL)
     }
 
     /// How long the current slice has run.
     pub fn slice_used(&self) -> Duration {
-        let now = self.0.host.started.elapsed().as_nanos() as u64;
-        Duration::from_nanos(now.saturating_sub(self.0.slice_start_ns.load(Relaxed)))
+        let now = self.shared.host.started.elapsed().as_nanos() as u64;
+        Duration::from_nanos(now.saturating_sub(self.shared.slice_start_ns.load(Relaxed)))
     }
 
     /// Sets the memory gauge.
     pub fn set_memory_bytes(&self, bytes: u64) {
         match self.frame() {
             Some(frame) => frame.set_memory_bytes(bytes),
-            None => self.0.memory_bytes.store(bytes, Relaxed),
+            None => self.shared.memory_bytes.store(bytes, Relaxed),
         }
     }
 
     /// The next message or event, in order of arrival. A function has no mailbox and waits
     /// for ever, here and in all the others.
-    pub async fn receive(&self) -> Received {
-        self.has_mailbox().await;
-        self.0.mailbox.receive(Lane::Both).await
+    pub fn receive(&self) -> impl Future<Output = Received> + '_ {
+        poll_fn(|poller| self.poll_receive(poller))
     }
 
     /// The next message.
-    pub async fn receive_message(&self) -> Message {
-        self.has_mailbox().await;
-        loop {
-            if let Received::Message(message) = self.0.mailbox.receive(Lane::Messages).await {
-                return message;
-            }
-        }
+    pub fn receive_message(&self) -> impl Future<Output = Message> + '_ {
+        poll_fn(|poller| self.poll_message(poller))
     }
 
     /// The next event.
-    pub async fn receive_event(&self) -> Event {
-        self.has_mailbox().await;
-        loop {
-            if let Received::Event(event) = self.0.mailbox.receive(Lane::Events).await {
-                return event;
-            }
-        }
+    pub fn receive_event(&self) -> impl Future<Output = Event> + '_ {
+        poll_fn(|poller| self.poll_event(poller))
     }
 
     /// Polls for the next message or event.
@@ -176,7 +172,7 @@ impl ProcessContext {
         if self.is_function() {
             return Poll::Pending;
         }
-        self.0.mailbox.poll_receive(Lane::Both, poller)
+        self.shared.poll_receive(Lane::Both, poller)
     }
 
     /// Polls for the next message.
@@ -184,7 +180,7 @@ impl ProcessContext {
         if self.is_function() {
             return Poll::Pending;
         }
-        match self.0.mailbox.poll_receive(Lane::Messages, poller) {
+        match self.shared.poll_receive(Lane::Messages, poller) {
             Poll::Ready(Received::Message(message)) => Poll::Ready(message),
             _ => Poll::Pending,
         }
@@ -195,7 +191,7 @@ impl ProcessContext {
         if self.is_function() {
             return Poll::Pending;
         }
-        match self.0.mailbox.poll_receive(Lane::Events, poller) {
+        match self.shared.poll_receive(Lane::Events, poller) {
             Poll::Ready(Received::Event(event)) => Poll::Ready(event),
             _ => Poll::Pending,
         }
@@ -203,18 +199,40 @@ impl ProcessContext {
 
     /// The next message or event, if one waits.
     pub fn try_receive(&self) -> Option<Received> {
-        if self.is_function() { None } else { self.0.mailbox.try_receive(Lane::Both) }
+        if self.is_function() { None } else { self.shared.try_receive(Lane::Both) }
     }
 
-    async fn has_mailbox(&self) {
+    /// The next message, if one waits.
+    pub fn try_receive_message(&self) -> Option<Message> {
         if self.is_function() {
-            std::future::pending::<()>().await;
+            return None;
+        }
+        match self.shared.try_receive(Lane::Messages) {
+            Some(Received::Message(message)) => Some(message),
+            _ => None,
+        }
+    }
+
+    /// Ready while a message waits; takes none.
+    pub fn poll_message_waits(&self, poller: &mut Poller<'_>) -> Poll<()> {
+        self.poll_waits(Lane::Messages, poller)
+    }
+
+    /// Ready while an event waits; takes none.
+    pub fn poll_event_waits(&self, poller: &mut Poller<'_>) -> Poll<()> {
+        self.poll_waits(Lane::Events, poller)
+    }
+
+    fn poll_waits(&self, lane: Lane, poller: &mut Poller<'_>) -> Poll<()> {
+        match self.is_function() {
+            true => Poll::Pending,
+            false => self.shared.mailbox.poll_waits(lane, poller),
         }
     }
 }
 
 impl fmt::Debug for ProcessContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ProcessContext({:?})", self.0)
+        write!(f, "ProcessContext({:?})", self.shared)
     }
 }

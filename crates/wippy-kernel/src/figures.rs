@@ -5,12 +5,13 @@
 //! processes left in the table. So a message costs no atomic that two workers share.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use wippy_model::{EntryId, Pid};
+use wippy_model::{EntryId, Exit, Pid};
 
 use crate::host::Host;
-use crate::{Kernel, Profile, Scheduler};
+use crate::{Address, Kernel, Profile, Scheduler};
 
 thread_local! {
     /// Messages that were sent on this thread. A process is polled on one thread at a time, so
@@ -59,6 +60,10 @@ pub struct ProcessInfo {
     pub pid: Pid,
     /// The entry it runs.
     pub entry: EntryId,
+    /// The version of the entry's code.
+    pub version: u64,
+    /// The names that it is registered as.
+    pub names: Vec<Arc<str>>,
     /// Where it is in its life.
     pub state: State,
     /// When it was spawned.
@@ -71,13 +76,16 @@ pub struct ProcessInfo {
     pub mailbox_len: usize,
     /// What those count against `mailbox.bytes`.
     pub mailbox_bytes: u64,
-    /// Messages that its mailbox took, and those that it was sent and refused are not among
-    /// them.
+    /// Messages that its mailbox took.
     pub received: u64,
-    /// Messages that it sent, functions that it called included, up to its last step.
+    /// Messages that were taken of it, and of functions that it calls, up to its last step.
     pub sent: u64,
     /// Calls of functions under way.
     pub calls: u32,
+    /// Processes that it is linked to.
+    pub links: usize,
+    /// Those that monitor it, be they processes or not.
+    pub monitors: usize,
     /// How often it was polled.
     pub steps: u64,
 }
@@ -154,6 +162,10 @@ pub(crate) struct Ended {
 
 impl Ended {
     pub(crate) fn add(&mut self, left: &Left) {
+        // A spawn that was refused after all has run nothing and ended nothing.
+        if left.exit == Exit::NoProcess.name() {
+            return;
+        }
         self.count(left.exit, 1);
         self.cpu += left.cpu;
         self.received += left.received;
@@ -184,8 +196,8 @@ impl Kernel {
     }
 
     /// The figures of one process, while it is there.
-    pub fn process_info(&self, pid: &Pid) -> Option<ProcessInfo> {
-        self.find(pid).map(|process| process.info())
+    pub fn process_info<'a>(&self, process: impl Into<Address<'a>>) -> Option<ProcessInfo> {
+        self.find(process.into()).map(|(process, _)| process.info())
     }
 
     /// The figures of every host, in order of their IDs.

@@ -179,7 +179,7 @@ impl Host {
     }
 
     /// Admits one process, or says which limit is met.
-    pub(crate) fn admit(&self) -> Result<()> {
+    pub(crate) fn admit(self: &Arc<Self>) -> Result<Admitted> {
         let HostSpec { id, processes_max, queue_size, terminal, .. } = &self.spec;
         if self.alive.fetch_add(1, Relaxed) >= *processes_max {
             self.alive.fetch_sub(1, Relaxed);
@@ -196,7 +196,7 @@ impl Host {
                 "{id} is busy: {queue_size} spawns wait for their first slice (host.queue_size)"
             )));
         }
-        Ok(())
+        Ok(Admitted(Some(self.clone())))
     }
 
     pub(crate) fn first_slice(&self) {
@@ -221,6 +221,24 @@ impl Host {
         let workers = std::mem::replace(&mut *self.runtime.lock(), Workers::Stopped);
         if let Workers::Running(runtime) = workers {
             runtime.shutdown_background();
+        }
+    }
+}
+
+/// A place on a host, given back unless a process takes it.
+pub(crate) struct Admitted(Option<Arc<Host>>);
+
+impl Admitted {
+    pub(crate) fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        if let Some(host) = self.0.take() {
+            host.first_slice();
+            host.release();
         }
     }
 }

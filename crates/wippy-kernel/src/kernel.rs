@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Context as Poller, Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -11,15 +14,17 @@ use parking_lot::Mutex;
 use tokio::time::timeout;
 use wippy_model::{Context, EntryId, Error, Exit, Home, Message, Pid, Result, Scope, Value};
 
-use crate::figures::count_sent;
 use crate::host::Host;
-use crate::mailbox::{self, Mailbox};
-use crate::process::{self, ProcessShared};
+use crate::mailbox::Mailbox;
+use crate::names;
+use crate::post;
+use crate::process::{Code, ProcessShared};
 use crate::table::Table;
 use crate::task::ProcessTask;
 use crate::units::Units;
 use crate::{
-    Authorizer, ExitWatch, HostSpec, Loader, Prepare, ProcessContext, Role, Unit, Watcher,
+    Address, Authorizer, ExitWatch, HostSpec, Loader, Prepare, ProcessContext, Role, Unit, Watcher,
+    links,
 };
 
 /// One node: its units, hosts and processes. Cheap to clone.
@@ -59,12 +64,28 @@ pub struct SpawnRequest {
     pub by: Option<Context>,
     /// Who hears of the exit: in place before any of its code runs.
     pub watcher: Option<Watcher>,
+    /// Whom it is linked to: in place before any of its code runs.
+    pub link: Option<ProcessContext>,
+    /// The name it has before any of its code runs.
+    pub name: Option<Box<str>>,
+    /// What waits in its mailbox before any of its code runs.
+    pub messages: Vec<Message>,
 }
 
 impl SpawnRequest {
-    /// A request with an empty context and no watcher.
+    /// A request with an empty context and nothing that binds it to others.
     pub fn new(unit: EntryId, host: EntryId, args: Vec<Value>) -> Self {
-        Self { unit, host, args, context: Context::default(), by: None, watcher: None }
+        Self {
+            unit,
+            host,
+            args,
+            context: Context::default(),
+            by: None,
+            watcher: None,
+            link: None,
+            name: None,
+            messages: Vec::new(),
+        }
     }
 }
 
@@ -74,7 +95,6 @@ pub(crate) struct Inner {
     node: Box<str>,
     incarnation: u64,
     started_at: SystemTime,
-    authorizer: Option<Box<dyn Authorizer>>,
     /// What processes are made of.
     units: Units,
     /// What can be called.
@@ -96,13 +116,12 @@ impl Kernel {
             node: options.node,
             incarnation: options.incarnation,
             started_at: SystemTime::now(),
-            authorizer: options.authorizer,
             units: Units::new("process"),
             functions: Units::new("function"),
             hosts: ArcSwap::default(),
             default_hosts: Mutex::default(),
             registering: Mutex::new(()),
-            table: Arc::new(Table::new()),
+            table: Arc::new(Table::new(options.authorizer)),
             serial: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
         }))
@@ -170,7 +189,39 @@ impl Kernel {
     ///
     /// `NotFound` when there is none of that name, else what its loading gave.
     pub async fn unit(&self, id: &EntryId) -> Result<Arc<dyn Unit>> {
+        self.unit_and_version(id).await.map(|(unit, _)| unit)
+    }
+
+    pub(crate) async fn unit_and_version(&self, id: &EntryId) -> Result<(Arc<dyn Unit>, u64)> {
         self.0.units.get(id).await
+    }
+
+    /// The newest version of a process entry, counted from 1; none where there is no such entry.
+    pub fn version(&self, id: &EntryId) -> Option<u64> {
+        self.0.units.version(id)
+    }
+
+    /// Loads a new version of a process entry and, where it loads, gives it to all new spawns.
+    /// Running processes keep theirs; those that are upgradable are told.
+    ///
+    /// # Errors
+    ///
+    /// What its loading gave; then nothing has changed.
+    pub async fn replace_unit(&self, id: EntryId, loader: Loader) -> Result<()> {
+        let version = self.0.units.replace(id.clone(), loader).await?;
+        for process in self.0.table.all() {
+            process.tell_version(&id, version);
+        }
+        Ok(())
+    }
+
+    /// Loads a new version of a function and, where it loads, gives it to all new calls.
+    ///
+    /// # Errors
+    ///
+    /// What its loading gave; then nothing has changed.
+    pub async fn replace_function(&self, id: EntryId, loader: Loader) -> Result<()> {
+        self.0.functions.replace(id, loader).await.map(drop)
     }
 
     /// Registers a function, as [`Kernel::add_unit`] registers what processes are made of.
@@ -184,7 +235,7 @@ impl Kernel {
     ///
     /// `NotFound` when there is none of that name, else what its loading gave.
     pub async fn function(&self, id: &EntryId) -> Result<Arc<dyn Unit>> {
-        self.0.functions.get(id).await
+        self.0.functions.get(id).await.map(|(unit, _)| unit)
     }
 
     fn host(&self, id: &EntryId) -> Result<Arc<Host>> {
@@ -206,16 +257,20 @@ impl Kernel {
     /// What is wrong with the request: `NotFound`, `Invalid`, `PermissionDenied`, or
     /// `Unavailable` (retryable) when the host is full or the node stops.
     pub async fn spawn(&self, request: SpawnRequest) -> Result<Pid> {
-        let SpawnRequest { unit, host, args, context, by, watcher } = request;
+        let SpawnRequest { unit, host, args, context, by, watcher, link, name, messages } = request;
         if self.0.stopping.load(Ordering::Acquire) {
             return Err(Error::unavailable(format!("cannot spawn {unit}: the node is stopping")));
         }
         let asks = by.as_ref().unwrap_or(&context);
         self.authorize(asks, "process.spawn", unit.as_str())?;
         self.authorize(asks, "process.host", host.as_str())?;
+        if let Some(name) = &name {
+            names::check(name)?;
+            self.authorize(asks, "process.registry.register", name)?;
+        }
         let host = self.host(&host)?;
         let unit_id = unit;
-        let unit = self.unit(&unit_id).await?;
+        let (unit, version) = self.unit_and_version(&unit_id).await?;
         make_ready(&unit, &unit_id, &host).await?;
         let prepare = Prepare {
             args,
@@ -226,28 +281,53 @@ impl Kernel {
         };
         let process = unit.prepare(prepare)?;
         let handle = host.handle()?;
-        if let Some(Watcher::Process(watcher)) = &watcher {
-            watcher.shared().mailbox.reserve_event()?;
-        }
-        if let Err(full) = host.admit() {
-            if let Some(Watcher::Process(watcher)) = &watcher {
-                watcher.shared().mailbox.release_event();
-            }
-            return Err(full.context(format_args!("cannot spawn {unit_id}")));
-        }
+        let promised = Promised::new(match &watcher {
+            Some(Watcher::Process(watcher)) => Some(watcher),
+            _ => None,
+        })?;
+        let promised_link = Promised::new(link.as_ref())?;
+        let place =
+            host.admit().map_err(|full| full.context(format_args!("cannot spawn {unit_id}")))?;
         let limits = unit.limits();
         let serial = self.0.serial.fetch_add(1, Ordering::Relaxed);
         let pid = Pid::new(host.home.clone(), serial);
         let shared = Arc::new(ProcessShared::new(
             pid.clone(),
-            unit_id,
+            Code { entry: unit_id, version },
             host.clone(),
             context,
             Mailbox::new(limits.mailbox),
-            watcher,
         ));
-        // The table first: code that runs at once on another worker may look itself up.
+        place.keep();
+        let unborn = Unborn(Some(shared.clone()));
+        for message in messages {
+            post::no_handles(&message)?;
+            shared.mailbox.push_message(message)?;
+        }
+        if link.is_some() {
+            shared.reserve_event()?;
+        }
+        // The table before the name: whoever looks the name up finds the process, too.
         self.0.table.insert(shared.clone());
+        if let Some(name) = &name {
+            self.0.table.names.register(name, &shared)?;
+        }
+        // What can be refused comes first; from here on there is a process.
+        unborn.keep();
+        promised.keep();
+        promised_link.keep();
+        match watcher {
+            Some(Watcher::Process(watcher)) => links::monitor_reserved(&watcher, &shared),
+            Some(native) => shared.watch(native),
+            None => {}
+        }
+        if let Some(linked) = &link
+            && links::link_reserved(linked.shared(), &shared).is_err()
+            && let Some(error) = Exit::NoProcess.error()
+        {
+            // As if it had been linked, and the other one gone.
+            shared.end_linked(linked.pid().clone(), error);
+        }
         // A shutdown that began meanwhile has not seen this process in the table.
         if self.0.stopping.load(Ordering::SeqCst) {
             shared.terminate();
@@ -274,19 +354,8 @@ impl Kernel {
     ///
     /// `NotFound` when the target is gone, `Unavailable` (retryable) when its mailbox is
     /// full, `ResourceExhausted` when the message is larger than one may be.
-    pub fn send(&self, target: &Pid, message: Message) -> Result<()> {
-        self.authorize(&message.context, "process.send", target.host().as_str())?;
-        if let Some(handle) = message.payloads.iter().find_map(Value::holds_handle) {
-            return Err(Error::invalid(format!(
-                "a handle of {} cannot leave its process in a message",
-                handle.name
-            )));
-        }
-        self.find(target)
-            .ok_or_else(mailbox::gone)
-            .and_then(|process| process.mailbox.push_message(message))
-            .inspect(|()| count_sent())
-            .map_err(|error| error.context(format_args!("cannot send to {target}")))
+    pub fn send<'a>(&self, target: impl Into<Address<'a>>, message: Message) -> Result<()> {
+        self.0.table.send(target.into(), message)
     }
 
     /// Ends a process now, in the middle of a busy loop or a host call too.
@@ -294,8 +363,8 @@ impl Kernel {
     /// # Errors
     ///
     /// `NotFound` when it is gone already.
-    pub fn terminate(&self, target: &Pid) -> Result<()> {
-        self.find(target).ok_or_else(mailbox::gone)?.terminate();
+    pub fn terminate<'a>(&self, target: impl Into<Address<'a>>) -> Result<()> {
+        self.process(target.into())?.terminate();
         Ok(())
     }
 
@@ -305,16 +374,16 @@ impl Kernel {
     /// # Errors
     ///
     /// `NotFound` when it is gone already.
-    pub fn cancel(
+    pub fn cancel<'a>(
         &self,
-        target: &Pid,
+        target: impl Into<Address<'a>>,
         from: Option<&Pid>,
         within: Option<Duration>,
         reason: Option<&str>,
     ) -> Result<()> {
-        let process = self.find(target).ok_or_else(mailbox::gone)?;
+        let process = self.process(target.into())?;
         let within = within.unwrap_or(process.host.spec.stop_timeout);
-        process.ask_to_end(from.unwrap_or(target), within, reason.map(Into::into));
+        process.ask_to_end(from.unwrap_or(&process.pid), within, reason.map(Into::into));
         Ok(())
     }
 
@@ -323,36 +392,95 @@ impl Kernel {
     ///
     /// # Errors
     ///
-    /// `ResourceExhausted` when the watcher holds too many monitors.
+    /// `ResourceExhausted` or `Unavailable` past the limits of monitors.
+    ///
+    /// [`Exit::NoProcess`]: wippy_model::Exit::NoProcess
     pub fn monitor(&self, watcher: &ProcessContext, target: &Pid) -> Result<()> {
-        match self.find(target) {
-            Some(target) => process::monitor(watcher, &target),
-            None => {
-                watcher.shared().mailbox.reserve_event()?;
-                let exit = Arc::new(Exit::NoProcess);
-                Watcher::Process(watcher.clone()).tell(target, &exit, SystemTime::now());
-                Ok(())
-            }
+        match self.find(target.into()) {
+            Some((target, _)) => links::monitor(watcher, &target),
+            None => links::monitor_nobody(watcher, target),
         }
     }
 
     /// Takes every monitor of `watcher` on `target` back.
     pub fn unmonitor(&self, watcher: &ProcessContext, target: &Pid) {
-        if let Some(target) = self.find(target) {
-            for _ in 0..target.unwatch(watcher.shared()) {
-                watcher.shared().mailbox.release_event();
-            }
+        let found = self.find(target.into()).map(|(found, _)| found);
+        links::unmonitor(watcher, target, found.as_deref());
+    }
+
+    /// Links two processes; a link to one that is gone breaks at once.
+    ///
+    /// # Errors
+    ///
+    /// `ResourceExhausted` or `Unavailable` past the limits of links.
+    pub fn link(&self, one: &ProcessContext, other: &Pid) -> Result<()> {
+        match self.find(other.into()) {
+            Some((other, _)) => links::link(one.shared(), &other),
+            None => links::link_to_nobody(one.shared(), other),
         }
     }
 
+    /// Takes a link back, on both sides.
+    pub fn unlink(&self, one: &ProcessContext, other: &Pid) {
+        let found = self.find(other.into()).map(|(found, _)| found);
+        links::unlink(one.shared(), other, found.as_deref());
+    }
+
     /// Watches a process from outside.
-    pub fn watch(&self, target: &Pid) -> ExitWatch {
+    pub fn watch<'a>(&self, target: impl Into<Address<'a>>) -> ExitWatch {
         let (watcher, watch) = Watcher::native();
-        match self.find(target) {
-            Some(process) => process.watch(watcher),
+        match self.find(target.into()) {
+            Some((process, _)) => process.watch(watcher),
             None => drop(watcher),
         }
         watch
+    }
+
+    /// Gives a living process a name.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for what is no name, `AlreadyExists` when another process has it, `NotFound` when
+    /// there is no such process, and past the limits of names.
+    pub fn register<'a>(&self, name: &str, holder: impl Into<Address<'a>>) -> Result<()> {
+        self.0.table.names.register(name, &self.process(holder.into())?)
+    }
+
+    /// Takes a name from its holder.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when nobody has the name, `PermissionDenied` when another process has.
+    pub fn unregister(&self, name: &str, holder: &ProcessContext) -> Result<()> {
+        self.0.table.names.unregister(name, holder.shared())
+    }
+
+    /// Whose name it is.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when nobody has it.
+    pub fn lookup(&self, name: &str) -> Result<Pid> {
+        let holder = self.0.table.names.get(name).ok_or_else(|| Address::Text(name).not_found())?;
+        Ok(holder.pid.clone())
+    }
+
+    /// The PID that an address means: the holder of a name, and the process of a reply address.
+    /// A PID need not be alive.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for a name that nobody has, `Invalid` for a text that is neither.
+    pub fn resolve(&self, address: Address<'_>) -> Result<Pid> {
+        match (self.find(address), address) {
+            (Some((process, _)), _) => Ok(process.pid.clone()),
+            (None, Address::Pid(pid)) => Ok(pid.process()),
+            (None, Address::Text(text)) if text.starts_with('{') => match Pid::parse(text) {
+                Ok(pid) => Ok(pid.process()),
+                Err(error) => Err(Error::invalid(error.to_string())),
+            },
+            (None, Address::Text(_)) => Err(address.not_found()),
+        }
     }
 
     /// Processes alive.
@@ -374,11 +502,11 @@ impl Kernel {
         }
         // The processes' own deadlines end them; the margin is for the way there.
         let margin = Duration::from_millis(500);
-        if timeout(grace + margin, self.0.table.empty()).await.is_err() {
+        if timeout(grace.saturating_add(margin), self.0.table.empty()).await.is_err() {
             for process in self.0.table.all() {
                 tracing::warn!(
                     pid = %process.pid,
-                    entry = %process.entry,
+                    entry = %process.entry(),
                     "terminated: it did not stop in time"
                 );
             }
@@ -409,10 +537,12 @@ impl Kernel {
         }
     }
 
-    pub(crate) fn find(&self, pid: &Pid) -> Option<Arc<ProcessShared>> {
-        let own = pid.incarnation() == self.0.incarnation && pid.node() == &*self.0.node;
-        // The whole PID must fit: permissions look at the host that it names.
-        if own { self.0.table.get(pid.serial()).filter(|found| found.pid == *pid) } else { None }
+    pub(crate) fn find(&self, address: Address<'_>) -> Option<(Arc<ProcessShared>, u64)> {
+        self.0.table.find(address)
+    }
+
+    fn process(&self, address: Address<'_>) -> Result<Arc<ProcessShared>> {
+        self.find(address).map(|(process, _)| process).ok_or_else(|| address.not_found())
     }
 
     /// Asks the authorizer whether whoever acts in `context` may do this.
@@ -421,7 +551,7 @@ impl Kernel {
     ///
     /// Of kind `PermissionDenied`, naming action, resource and actor.
     pub fn authorize(&self, context: &Context, action: &str, resource: &str) -> Result<()> {
-        match &self.0.authorizer {
+        match &self.0.table.authorizer {
             Some(authorizer) => authorizer.allow(context, action, resource),
             None => Ok(()),
         }
@@ -439,7 +569,7 @@ impl Kernel {
         resource: &str,
         meta: &Value,
     ) -> Result<()> {
-        match &self.0.authorizer {
+        match &self.0.table.authorizer {
             Some(authorizer) => authorizer.allow_with(context, action, resource, meta),
             None => Ok(()),
         }
@@ -451,7 +581,7 @@ impl Kernel {
     ///
     /// `NotFound`, naming the policy or group that does not exist.
     pub fn scope(&self, policies: &[EntryId], groups: &[EntryId]) -> Result<Scope> {
-        match &self.0.authorizer {
+        match &self.0.table.authorizer {
             Some(authorizer) => authorizer.scope(policies, groups),
             None => Err(Error::not_found("this node has no policies")),
         }
@@ -459,7 +589,85 @@ impl Kernel {
 
     /// Those policies of a scope that deny: whatever is derived from the scope keeps them.
     pub fn denials(&self, scope: &Scope) -> Scope {
-        self.0.authorizer.as_ref().map_or_else(Scope::default, |own| own.denials(scope))
+        self.0.table.authorizer.as_ref().map_or_else(Scope::default, |own| own.denials(scope))
+    }
+}
+
+/// The event that a spawn promises to whoever monitors, taken back when the spawn fails.
+struct Promised(Option<ProcessContext>);
+
+impl Promised {
+    fn new(watcher: Option<&ProcessContext>) -> Result<Self> {
+        let Some(watcher) = watcher else { return Ok(Self(None)) };
+        watcher.shared().reserve_event()?;
+        Ok(Self(Some(watcher.clone())))
+    }
+
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Promised {
+    fn drop(&mut self) {
+        if let Some(watcher) = self.0.take() {
+            watcher.shared().release_events(1);
+        }
+    }
+}
+
+/// A process of a spawn that may still be refused: then nothing is left of it.
+struct Unborn(Option<Arc<ProcessShared>>);
+
+impl Unborn {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unborn {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.take() {
+            shared.host.first_slice();
+            // Whoever found it in the table hears that there is no such process.
+            shared.end(Exit::NoProcess);
+        }
+    }
+}
+
+/// A process that does not outlive the wait for its end.
+pub(crate) struct Exec {
+    kernel: Weak<Inner>,
+    pid: Pid,
+    watch: ExitWatch,
+    ended: bool,
+}
+
+impl Exec {
+    pub(crate) async fn start(kernel: &Kernel, request: SpawnRequest) -> Result<Self> {
+        let (pid, watch) = kernel.spawn_watched(request).await?;
+        Ok(Self { kernel: Arc::downgrade(&kernel.0), pid, watch, ended: false })
+    }
+}
+
+impl Future for Exec {
+    type Output = Arc<Exit>;
+
+    fn poll(mut self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<Arc<Exit>> {
+        let exit = ready!(Pin::new(&mut self.watch).poll(poller));
+        self.ended = true;
+        Poll::Ready(exit)
+    }
+}
+
+impl Drop for Exec {
+    fn drop(&mut self) {
+        if !self.ended
+            && let Some(kernel) = self.kernel.upgrade()
+        {
+            // It may have ended meanwhile.
+            let _ = Kernel(kernel).terminate(&self.pid);
+        }
     }
 }
 

@@ -15,24 +15,35 @@
 //! - Lifecycle events travel in a lane of their own and are never dropped.
 //! - No globals: two kernels run side by side in one test.
 //!
-//! Locks are `parking_lot` mutexes, held for a few instructions, never across an await and
-//! never two at once.
+//! Locks are `parking_lot` mutexes, held for a few instructions and never across an await. Two
+//! are held at once in three places, each in one order: the bonds of the two sides of a link
+//! (`links.rs`), the names of a process and then those of the node (`names.rs`), and the bonds
+//! of a process and then, of those who watch it, whether their mailbox is closed (`bonds.rs`).
 
+mod address;
 mod authorizer;
+mod bonds;
 mod call;
 mod context;
 mod figures;
 mod host;
 mod kernel;
+mod links;
 mod mailbox;
+mod names;
+mod others;
+mod post;
 mod process;
+mod request;
 mod select;
 mod table;
 mod task;
 mod unit;
 mod units;
+mod upgrade;
 mod watch;
 
+pub use address::Address;
 pub use authorizer::Authorizer;
 pub use call::{CALLS_MAX, DEPTH_MAX, FunctionCall};
 pub use context::ProcessContext;
@@ -40,6 +51,9 @@ pub use figures::{HostInfo, NodeInfo, ProcessInfo, State};
 pub use host::{HostSpec, Profile, Scheduler};
 pub use kernel::{Kernel, KernelOptions, SpawnRequest};
 pub use mailbox::Received;
+pub use names::{NAME_BYTES_MAX, NAMES_MAX};
+pub use process::Options;
+pub use request::{REQUEST_TIMEOUT, REQUESTS_MAX};
 pub use select::Order;
 pub use unit::{Loader, Prepare, Process, Role, Unit};
 pub use watch::{ExitWatch, Watcher};

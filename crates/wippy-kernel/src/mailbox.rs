@@ -5,14 +5,18 @@
 //! or one lane alone, at no search. One mutex guards both: senders hold it for a push.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::task::{Context as Poller, Poll, Waker};
 
 use parking_lot::Mutex;
 use wippy_model::{Error, Event, EventKind, Kind, MailboxLimits, Message, Result};
 
+use crate::address::gone;
+
 /// Events that may wait or be reserved in one mailbox: monitors and links it holds.
 pub(crate) const EVENTS_MAX: usize = 1 << 16;
+
+/// Futures of one process that wait at once for what arrives: guests with concurrent calls.
+const WAITERS_MAX: usize = 64;
 
 /// What arrives in a mailbox.
 #[derive(Debug)]
@@ -31,7 +35,6 @@ pub(crate) enum Lane {
     Events,
 }
 
-#[derive(Default)]
 struct Queue {
     /// With sequence number and size.
     messages: VecDeque<(u64, u64, Message)>,
@@ -40,9 +43,14 @@ struct Queue {
     sequence: u64,
     /// Messages that were taken, ever.
     received: u64,
-    /// Events promised or waiting.
+    /// EXIT and LINK_DOWN events promised or waiting.
     reserved: usize,
-    receiver: Option<Waker>,
+    /// The CANCEL event that waits, by its sequence number.
+    cancel: Option<u64>,
+    /// The OUTDATED event that waits.
+    outdated: Option<u64>,
+    waiters: Waiters,
+    limits: MailboxLimits,
     closed: bool,
 }
 
@@ -56,30 +64,39 @@ pub(crate) struct Figures {
     pub(crate) received: u64,
 }
 
-pub(crate) struct Mailbox {
-    limits: MailboxLimits,
-    queue: Mutex<Queue>,
+/// Who is woken by what arrives: the task, and with it futures inside it that have wakers of
+/// their own.
+#[derive(Default)]
+struct Waiters {
+    first: Option<Waker>,
+    others: Vec<Waker>,
 }
+
+pub(crate) struct Mailbox(Mutex<Queue>);
 
 impl Mailbox {
     pub(crate) fn new(limits: MailboxLimits) -> Self {
-        Self { limits, queue: Mutex::new(Queue::default()) }
+        Self(Mutex::new(Queue { limits, ..Queue::default() }))
+    }
+
+    /// Changes what it may hold; what waits stays.
+    pub(crate) fn set_limits(&self, limits: MailboxLimits) {
+        self.0.lock().limits = limits;
+    }
+
+    /// Whether a message may be so large.
+    pub(crate) fn check_size(&self, message: &Message) -> Result<()> {
+        let most = self.0.lock().limits.message_bytes;
+        too_large(message.size_bytes() as u64, most)
     }
 
     /// Adds a message, or says which limit is met. Messages of one sender arrive in the
     /// order of its calls, because each push happens under the lock.
     pub(crate) fn push_message(&self, message: Message) -> Result<()> {
-        let MailboxLimits { capacity, bytes, message_bytes } = self.limits;
         let size = message.size_bytes() as u64;
-        if size > message_bytes {
-            return Err(Error::new(
-                Kind::ResourceExhausted,
-                format!(
-                    "the message has {size} bytes; mailbox.message_bytes allows {message_bytes}"
-                ),
-            ));
-        }
-        let mut queue = self.queue.lock();
+        let mut queue = self.0.lock();
+        let MailboxLimits { capacity, bytes, message_bytes } = queue.limits;
+        too_large(size, message_bytes)?;
         if queue.closed {
             return Err(gone());
         }
@@ -98,15 +115,18 @@ impl Mailbox {
         queue.received += 1;
         let sequence = queue.next();
         queue.messages.push_back((sequence, size, message));
-        let receiver = queue.receiver.take();
+        let waiters = std::mem::take(&mut queue.waiters);
         drop(queue);
-        wake(receiver);
+        waiters.wake();
         Ok(())
     }
 
     /// Promises room for one event.
     pub(crate) fn reserve_event(&self) -> Result<()> {
-        let mut queue = self.queue.lock();
+        let mut queue = self.0.lock();
+        if queue.closed {
+            return Err(gone());
+        }
         if queue.reserved >= EVENTS_MAX {
             return Err(Error::new(
                 Kind::ResourceExhausted,
@@ -117,75 +137,156 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Gives a promise back that no event will use.
-    pub(crate) fn release_event(&self) {
-        let mut queue = self.queue.lock();
-        queue.reserved = queue.reserved.saturating_sub(1);
+    /// Gives promises back that no event will use. Tells how many: none, when they were given
+    /// back with all others, at the end.
+    pub(crate) fn release_events(&self, promised: usize) -> usize {
+        let mut queue = self.0.lock();
+        let released = promised.min(queue.reserved);
+        queue.reserved -= released;
+        released
     }
 
-    /// Adds an event for which room was reserved.
+    /// Puts back what was taken and not looked at, before all that waits and in that order.
+    /// Tells how many of them are events of bonds, which count again.
+    pub(crate) fn put_back(&self, items: Vec<Received>) -> usize {
+        let mut queue = self.0.lock();
+        if queue.closed {
+            return 0;
+        }
+        let oldest = [
+            queue.messages.front().map(|(sequence, ..)| *sequence),
+            queue.events.front().map(|(sequence, _)| *sequence),
+        ];
+        let oldest = oldest.into_iter().flatten().min().unwrap_or(queue.sequence + 1);
+        // Sequence numbers begin far above zero, so that there is room below any of them.
+        let first = oldest.saturating_sub(items.len() as u64);
+        let mut bonds = 0;
+        for (sequence, item) in (first..).zip(items).collect::<Vec<_>>().into_iter().rev() {
+            match item {
+                Received::Message(message) => {
+                    let size = message.size_bytes() as u64;
+                    queue.bytes += size;
+                    queue.messages.push_front((sequence, size, message));
+                }
+                Received::Event(event) => {
+                    if let Some(waiting) = queue.merging(event.kind) {
+                        // The newer one, which waits, says all that this one says.
+                        if waiting.is_some() {
+                            continue;
+                        }
+                        *waiting = Some(sequence);
+                    }
+                    bonds += usize::from(is_bond(event.kind));
+                    queue.events.push_front((sequence, event));
+                }
+            }
+        }
+        queue.reserved += bonds;
+        bonds
+    }
+
+    /// Adds an event, for which room was reserved where it is one of a bond.
     pub(crate) fn push_event(&self, event: Event) {
-        let mut queue = self.queue.lock();
+        let mut queue = self.0.lock();
         if queue.closed {
             return;
         }
-        // Asking twice is one wish: the later deadline and reason stand.
-        if event.kind == EventKind::Cancel {
-            if let Some((_, waiting)) =
-                queue.events.iter_mut().find(|(_, event)| event.kind == EventKind::Cancel)
-            {
-                *waiting = event;
-                return;
-            }
-            queue.reserved += 1;
+        // Asking twice is one wish: the sooner deadline and the later reason stand. And one
+        // newer version is as good a reason as two.
+        if let Some(Some(waiting)) = queue.merging(event.kind).copied()
+            && let Ok(position) = queue.events.binary_search_by_key(&waiting, |(number, _)| *number)
+            && let Some((_, waiting)) = queue.events.get_mut(position)
+        {
+            let deadline = [event.deadline, waiting.deadline].into_iter().flatten().min();
+            *waiting = Event { deadline, ..event };
+            return;
         }
         let sequence = queue.next();
+        if let Some(waiting) = queue.merging(event.kind) {
+            *waiting = Some(sequence);
+        }
         queue.events.push_back((sequence, event));
-        let receiver = queue.receiver.take();
+        let waiters = std::mem::take(&mut queue.waiters);
         drop(queue);
-        wake(receiver);
+        waiters.wake();
+    }
+
+    /// Ready while something waits in the lane; takes nothing.
+    pub(crate) fn poll_waits(&self, lane: Lane, poller: &mut Poller<'_>) -> Poll<()> {
+        let mut queue = self.0.lock();
+        let (messages, events) = (!queue.messages.is_empty(), !queue.events.is_empty());
+        let waits = match lane {
+            Lane::Both => messages || events,
+            Lane::Messages => messages,
+            Lane::Events => events,
+        };
+        if waits {
+            return Poll::Ready(());
+        }
+        let crowd = queue.waiters.add(poller);
+        drop(queue);
+        crowd.wake();
+        Poll::Pending
     }
 
     pub(crate) fn poll_receive(&self, lane: Lane, poller: &mut Poller<'_>) -> Poll<Received> {
-        let mut queue = self.queue.lock();
+        let mut queue = self.0.lock();
         match queue.pop(lane) {
             Some(received) => Poll::Ready(received),
             None => {
-                if !queue.receiver.as_ref().is_some_and(|waker| waker.will_wake(poller.waker())) {
-                    queue.receiver = Some(poller.waker().clone());
-                }
+                let crowd = queue.waiters.add(poller);
+                drop(queue);
+                crowd.wake();
                 Poll::Pending
             }
         }
     }
 
-    pub(crate) async fn receive(&self, lane: Lane) -> Received {
-        poll_fn(|poller| self.poll_receive(lane, poller)).await
-    }
-
     pub(crate) fn try_receive(&self, lane: Lane) -> Option<Received> {
-        self.queue.lock().pop(lane)
+        self.0.lock().pop(lane)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.queue.lock().closed
+        self.0.lock().closed
     }
 
     pub(crate) fn figures(&self) -> Figures {
-        let queue = self.queue.lock();
+        let queue = self.0.lock();
         Figures { len: queue.messages.len(), bytes: queue.bytes, received: queue.received }
     }
 
-    /// Refuses everything from now on and drops what waits; tells how many messages it took.
-    pub(crate) fn close(&self) -> u64 {
-        let mut queue = self.queue.lock();
-        let received = queue.received;
-        let closed = Queue { closed: true, received, ..Queue::default() };
+    /// Refuses everything from now on and drops what waits. Tells how many events were
+    /// promised, or nothing when it was closed already.
+    pub(crate) fn close(&self) -> Option<usize> {
+        let mut queue = self.0.lock();
+        if queue.closed {
+            return None;
+        }
+        let (limits, received) = (queue.limits, queue.received);
+        let closed = Queue { closed: true, limits, received, ..Queue::default() };
         let left = std::mem::replace(&mut *queue, closed);
         // Dropping values may take long; senders need not wait for it.
         drop(queue);
-        drop(left);
-        received
+        Some(left.reserved)
+    }
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            messages: VecDeque::new(),
+            events: VecDeque::new(),
+            bytes: 0,
+            // What is put back goes below: half of all numbers are free for it.
+            sequence: 1 << 63,
+            received: 0,
+            reserved: 0,
+            cancel: None,
+            outdated: None,
+            waiters: Waiters::default(),
+            limits: MailboxLimits::default(),
+            closed: false,
+        }
     }
 }
 
@@ -193,6 +294,15 @@ impl Queue {
     fn next(&mut self) -> u64 {
         self.sequence += 1;
         self.sequence
+    }
+
+    /// Which event of a kind waits, where those of this kind merge.
+    fn merging(&mut self, kind: EventKind) -> Option<&mut Option<u64>> {
+        match kind {
+            EventKind::Cancel => Some(&mut self.cancel),
+            EventKind::Outdated => Some(&mut self.outdated),
+            EventKind::Exit | EventKind::LinkDown => None,
+        }
     }
 
     fn pop(&mut self, lane: Lane) -> Option<Received> {
@@ -208,7 +318,10 @@ impl Queue {
         };
         if take_event {
             let (_, event) = self.events.pop_front()?;
-            self.reserved = self.reserved.saturating_sub(1);
+            self.reserved -= usize::from(is_bond(event.kind)).min(self.reserved);
+            if let Some(waiting) = self.merging(event.kind) {
+                *waiting = None;
+            }
             Some(Received::Event(event))
         } else {
             let (_, size, message) = self.messages.pop_front()?;
@@ -218,12 +331,40 @@ impl Queue {
     }
 }
 
-pub(crate) fn gone() -> Error {
-    Error::not_found("there is no such process (any more)")
+fn too_large(size: u64, most: u64) -> Result<()> {
+    if size <= most {
+        return Ok(());
+    }
+    let message = format!("the message has {size} bytes; mailbox.message_bytes allows {most}");
+    Err(Error::new(Kind::ResourceExhausted, message))
 }
 
-fn wake(receiver: Option<Waker>) {
-    if let Some(waker) = receiver {
-        waker.wake();
+/// Whether an event was promised by a monitor or a link. The others merge into one, so that
+/// they need no promise.
+pub(crate) fn is_bond(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Exit | EventKind::LinkDown)
+}
+
+impl Waiters {
+    /// Remembers who waits. Of a crowd that is too large the others are given back, to be woken
+    /// and to come again.
+    fn add(&mut self, poller: &Poller<'_>) -> Self {
+        let waker = poller.waker();
+        if self.first.iter().chain(&self.others).any(|one| one.will_wake(waker)) {
+            return Self::default();
+        }
+        let crowd = match self.others.len() >= WAITERS_MAX {
+            true => std::mem::take(self),
+            false => Self::default(),
+        };
+        match self.first {
+            None => self.first = Some(waker.clone()),
+            Some(_) => self.others.push(waker.clone()),
+        }
+        crowd
+    }
+
+    fn wake(self) {
+        self.first.into_iter().chain(self.others).for_each(Waker::wake);
     }
 }

@@ -4,24 +4,43 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context as Poller, Poll};
 use std::time::{Duration, SystemTime};
 
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use wippy_model::{Context, EntryId, Event, EventKind, Exit, Pid, Result};
+use wippy_model::{Context, EntryId, Error, Event, EventKind, Exit, Pid, Result};
 
+use crate::bonds::Bonds;
 use crate::call::CallQueue;
 use crate::figures::Left;
 use crate::host::Host;
-use crate::mailbox::Mailbox;
+use crate::mailbox::{Lane, Mailbox, Received, is_bond};
+use crate::names::OwnNames;
+use crate::request::Replies;
+use crate::upgrade::Upgrade;
 use crate::watch::Watcher;
-use crate::{ProcessContext, ProcessInfo, State};
+use crate::{ProcessInfo, State};
 
 /// Bits of [`ProcessShared::signals`]. Whoever sets one wakes the task; the task and the
 /// engine's preemption check read them.
 pub(crate) const SIGNAL_TERMINATE: u8 = 1;
 pub(crate) const SIGNAL_CANCEL: u8 = 2;
+/// A linked process ended badly.
+pub(crate) const SIGNAL_LINKED: u8 = 4;
+/// Its own code asks for an upgrade.
+pub(crate) const SIGNAL_UPGRADE: u8 = 8;
+
+/// Signals that end a process at once.
+pub(crate) const SIGNALS_END: u8 = SIGNAL_TERMINATE | SIGNAL_LINKED;
+
+/// The longest that a cancelled process is given: what is longer cannot be told from never, and
+/// a clock cannot count to all that a caller can say.
+const WITHIN_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// Events of monitors and links that are promised or wait, on one node.
+const NODE_BONDS_MAX: usize = 1 << 22;
 
 /// A wish that a process end, and by when.
 pub(crate) struct Cancel {
@@ -29,9 +48,26 @@ pub(crate) struct Cancel {
     pub(crate) reason: Option<Box<str>>,
 }
 
-enum Ending {
-    Alive(Vec<Watcher>),
+pub(crate) enum Ending {
+    Alive(Bonds),
     Ended(Arc<Exit>),
+}
+
+/// Which code a process runs: an upgrade changes it.
+#[derive(Clone)]
+pub(crate) struct Code {
+    pub(crate) entry: EntryId,
+    /// The version of the entry's unit.
+    pub(crate) version: u64,
+}
+
+/// What a process may say of itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Whether the bad end of a linked process comes as an event, and does not end this one.
+    pub trap_links: bool,
+    /// Whether it hears of newer versions of its entry.
+    pub upgradable: bool,
 }
 
 /// The shared part of a process.
@@ -41,17 +77,25 @@ enum Ending {
 /// is stored first, is seen.
 pub(crate) struct ProcessShared {
     pub(crate) pid: Pid,
-    pub(crate) entry: EntryId,
+    pub(crate) code: Mutex<Code>,
     pub(crate) host: Arc<Host>,
     pub(crate) context: Context,
     pub(crate) mailbox: Mailbox,
+    pub(crate) names: Mutex<OwnNames>,
+    pub(crate) replies: Mutex<Replies>,
+    /// What its own code asks to become; the task takes it.
+    pub(crate) upgrade: Mutex<Option<Box<Upgrade>>>,
+    trap_links: AtomicBool,
+    upgradable: AtomicBool,
     pub(crate) spawned_at: SystemTime,
     pub(crate) task: AtomicWaker,
     pub(crate) signals: AtomicU8,
     pub(crate) cancel: Mutex<Option<Cancel>>,
     /// When its limit or its context's deadline ends it; set by the task at its first poll.
     pub(crate) end_by: OnceLock<Instant>,
-    ending: Mutex<Ending>,
+    /// The linked process that ends this one, and why.
+    linked: Mutex<Option<Box<(Pid, Error)>>>,
+    pub(crate) ending: Mutex<Ending>,
     /// Nanoseconds since `host.started` at which the current slice began.
     pub(crate) slice_start_ns: AtomicU64,
     pub(crate) cpu_ns: AtomicU64,
@@ -67,24 +111,29 @@ pub(crate) struct ProcessShared {
 impl ProcessShared {
     pub(crate) fn new(
         pid: Pid,
-        entry: EntryId,
+        code: Code,
         host: Arc<Host>,
         context: Context,
         mailbox: Mailbox,
-        watcher: Option<Watcher>,
     ) -> Self {
         Self {
             pid,
-            entry,
+            code: Mutex::new(code),
             host,
             context,
             mailbox,
+            names: Mutex::default(),
+            replies: Mutex::default(),
+            upgrade: Mutex::default(),
+            trap_links: AtomicBool::new(false),
+            upgradable: AtomicBool::new(false),
             spawned_at: SystemTime::now(),
             task: AtomicWaker::new(),
             signals: AtomicU8::new(0),
             cancel: Mutex::new(None),
             end_by: OnceLock::new(),
-            ending: Mutex::new(Ending::Alive(Vec::from_iter(watcher))),
+            linked: Mutex::default(),
+            ending: Mutex::new(Ending::Alive(Bonds::default())),
             slice_start_ns: AtomicU64::new(0),
             cpu_ns: AtomicU64::new(0),
             memory_bytes: AtomicU64::new(0),
@@ -99,14 +148,116 @@ impl ProcessShared {
         self.signals.load(Ordering::Acquire) & signal != 0
     }
 
+    pub(crate) fn any_signal(&self) -> bool {
+        self.signals.load(Ordering::Acquire) != 0
+    }
+
     pub(crate) fn terminate(&self) {
         self.signals.fetch_or(SIGNAL_TERMINATE, Ordering::Release);
         self.task.wake();
     }
 
+    /// The entry it runs.
+    pub(crate) fn entry(&self) -> EntryId {
+        self.code.lock().entry.clone()
+    }
+
+    /// Ends it, because a process it is linked to ended badly. The first one counts.
+    pub(crate) fn end_linked(&self, from: Pid, error: Error) {
+        self.linked.lock().get_or_insert_with(|| Box::new((from, error)));
+        self.signals.fetch_or(SIGNAL_LINKED, Ordering::Release);
+        self.task.wake();
+    }
+
+    /// The exit that a signal makes of it, if one does.
+    pub(crate) fn told_to_end(&self) -> Option<Exit> {
+        if self.signalled(SIGNAL_TERMINATE) {
+            return Some(Exit::Terminated);
+        }
+        if self.signalled(SIGNAL_LINKED) {
+            let (from, error) = *self.linked.lock().clone()?;
+            return Some(Exit::Linked(from, error));
+        }
+        None
+    }
+
+    pub(crate) fn traps_links(&self) -> bool {
+        self.trap_links.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        let upgradable = self.upgradable.load(Ordering::SeqCst);
+        Options { trap_links: self.traps_links(), upgradable }
+    }
+
+    pub(crate) fn set_options(&self, options: Options) {
+        self.trap_links.store(options.trap_links, Ordering::Release);
+        // Who becomes upgradable looks for a newer version after it has said so, and who brings
+        // one looks at this after it has put it there: one of them sees the other.
+        self.upgradable.store(options.upgradable, Ordering::SeqCst);
+    }
+
+    /// Tells it that there is a version of an entry, where that is newer than what it runs and
+    /// it wants to know.
+    pub(crate) fn tell_version(&self, entry: &EntryId, version: u64) {
+        let code = self.code.lock().clone();
+        if code.entry != *entry || code.version >= version || !self.options().upgradable {
+            return;
+        }
+        self.mailbox.push_event(Event {
+            kind: EventKind::Outdated,
+            from: self.pid.clone(),
+            at: SystemTime::now(),
+            exit: None,
+            deadline: None,
+            reason: None,
+        });
+    }
+
+    /// Promises room for the event of a monitor or a link.
+    pub(crate) fn reserve_event(&self) -> Result<()> {
+        let bonds = &self.host.table.bonds;
+        if bonds.fetch_add(1, Ordering::Relaxed) >= NODE_BONDS_MAX {
+            bonds.fetch_sub(1, Ordering::Relaxed);
+            return Err(Error::unavailable(format!(
+                "the node holds {NODE_BONDS_MAX} monitors and links, and no more"
+            )));
+        }
+        self.mailbox.reserve_event().inspect_err(|_| {
+            bonds.fetch_sub(1, Ordering::Relaxed);
+        })
+    }
+
+    /// Gives promises back that no event will use.
+    pub(crate) fn release_events(&self, promised: usize) {
+        let released = self.mailbox.release_events(promised);
+        self.host.table.bonds.fetch_sub(released, Ordering::Relaxed);
+    }
+
+    pub(crate) fn poll_receive(&self, lane: Lane, poller: &mut Poller<'_>) -> Poll<Received> {
+        self.mailbox.poll_receive(lane, poller).map(|received| self.taken(received))
+    }
+
+    pub(crate) fn try_receive(&self, lane: Lane) -> Option<Received> {
+        self.mailbox.try_receive(lane).map(|received| self.taken(received))
+    }
+
+    fn taken(&self, received: Received) -> Received {
+        if matches!(&received, Received::Event(event) if is_bond(event.kind)) {
+            self.host.table.bonds.fetch_sub(1, Ordering::Relaxed);
+        }
+        received
+    }
+
+    /// Puts back what its code has taken and not looked at.
+    pub(crate) fn put_back(&self, items: Vec<Received>) {
+        let bonds = self.mailbox.put_back(items);
+        self.host.table.bonds.fetch_add(bonds, Ordering::Relaxed);
+    }
+
     pub(crate) fn ask_to_end(&self, from: &Pid, within: Duration, reason: Option<Box<str>>) {
         // Nobody can put off the end that somebody else has asked for.
-        let mut within = within;
+        let mut within = within.min(WITHIN_MAX);
         {
             let mut cancel = self.cancel.lock();
             let now = Instant::now();
@@ -131,73 +282,77 @@ impl ProcessShared {
     /// Attaches a watcher; one that comes too late is told at once.
     pub(crate) fn watch(&self, watcher: Watcher) {
         let exit = match &mut *self.ending.lock() {
-            Ending::Alive(watchers) => {
-                // Watchers that ended are swept when the list would grow, so that one long
-                // life watched by many short ones stays small.
-                if watchers.len() == watchers.capacity() {
-                    watchers.retain(|watcher| !watcher.is_gone());
-                }
-                watchers.push(watcher);
-                return;
-            }
+            Ending::Alive(bonds) => return bonds.watch(watcher),
             Ending::Ended(exit) => exit.clone(),
         };
         watcher.tell(&self.pid, &exit, SystemTime::now());
     }
 
-    /// Detaches the watches of a process; tells how many there were.
-    pub(crate) fn unwatch(&self, watcher: &Arc<ProcessShared>) -> usize {
-        match &mut *self.ending.lock() {
-            Ending::Alive(watchers) => {
-                let before = watchers.len();
-                watchers.retain(|attached| !attached.is(watcher));
-                before - watchers.len()
-            }
-            Ending::Ended(_) => 0,
+    /// Detaches a process that watches.
+    pub(crate) fn unwatch(&self, watcher: &ProcessShared) {
+        if let Ending::Alive(bonds) = &mut *self.ending.lock() {
+            bonds.unwatch(watcher);
         }
     }
 
-    /// Records the exit and tells every watcher. The first call wins; by then the
-    /// engine's state is dropped. What others can see goes first: mailbox, table, place
-    /// on the host. So whoever hears of the exit finds nothing left of the process.
-    pub(crate) fn end(&self, exit: Exit) {
-        let received = self.mailbox.close();
-        let exit = Arc::new(exit);
-        let ended = Ending::Ended(exit.clone());
-        let watchers = match std::mem::replace(&mut *self.ending.lock(), ended) {
-            Ending::Alive(watchers) => watchers,
-            Ending::Ended(_) => return,
-        };
+    /// Records the exit and tells everyone. The first call wins; by then the engine's state is
+    /// dropped. What others can see goes first: mailbox, names, table, place on the host. So
+    /// whoever hears of the exit finds nothing left of the process.
+    pub(crate) fn end(self: &Arc<Self>, exit: Exit) {
+        let Some(promised) = self.mailbox.close() else { return };
+        self.host.table.bonds.fetch_sub(promised, Ordering::Relaxed);
+        self.replies.lock().close();
+        let names = self.names.lock().close();
+        self.host.table.names.free(&names, self);
         let left = Left {
             exit: exit.name(),
             cpu: Duration::from_nanos(self.cpu_ns.load(Ordering::Relaxed)),
-            received,
+            received: self.mailbox.figures().received,
             steps: self.steps.load(Ordering::Relaxed),
         };
         self.host.table.remove(self.pid.serial(), &left);
         self.host.release();
-        if watchers.is_empty() && !exit.is_expected() {
+        let exit = Arc::new(exit);
+        let ended = Ending::Ended(exit.clone());
+        let bonds = match std::mem::replace(&mut *self.ending.lock(), ended) {
+            Ending::Alive(bonds) => bonds,
+            Ending::Ended(_) => return,
+        };
+        if !bonds.any_watcher() && !exit.is_expected() && !matches!(*exit, Exit::Linked(..)) {
             let error = exit.error().map(|error| error.to_string()).unwrap_or_default();
             tracing::warn!(
                 pid = %self.pid,
-                entry = %self.entry,
+                entry = %self.entry(),
                 "ended badly, and nobody monitors it: {error}"
             );
         }
         let at = SystemTime::now();
+        let (natives, watchers, links) = bonds.into_parts();
+        for watcher in natives {
+            watcher.tell(&exit);
+        }
         for watcher in watchers {
-            watcher.tell(&self.pid, &exit, at);
+            watcher.shared().monitored_ended(&self.pid, &exit, at);
+        }
+        for linked in links {
+            linked.link_broken(&self.pid, &exit, at);
         }
     }
 
     pub(crate) fn info(&self) -> ProcessInfo {
         let steps = self.steps.load(Ordering::Relaxed);
-        let stopping = self.signalled(SIGNAL_TERMINATE | SIGNAL_CANCEL);
+        let stopping = self.signalled(SIGNALS_END | SIGNAL_CANCEL);
         let waits = self.waits.load(Ordering::Relaxed);
         let mailbox = self.mailbox.figures();
+        let (links, monitors) = match &*self.ending.lock() {
+            Ending::Alive(bonds) => bonds.counts(),
+            Ending::Ended(_) => (0, 0),
+        };
+        let Code { entry, version } = self.code.lock().clone();
         ProcessInfo {
             pid: self.pid.clone(),
-            entry: self.entry.clone(),
+            entry,
+            version,
             state: match (stopping, steps) {
                 (true, _) => State::Stopping,
                 (false, 0) => State::Starting,
@@ -213,6 +368,9 @@ impl ProcessShared {
             received: mailbox.received,
             sent: self.sent.load(Ordering::Relaxed),
             calls: self.calls.under_way(),
+            names: self.names.lock().list(),
+            links,
+            monitors,
             steps,
         }
     }
@@ -220,13 +378,6 @@ impl ProcessShared {
 
 impl fmt::Debug for ProcessShared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {}", self.pid, self.entry)
+        write!(f, "{} of {}", self.pid, self.entry())
     }
-}
-
-/// Sets a monitor of one process on another.
-pub(crate) fn monitor(watcher: &ProcessContext, target: &ProcessShared) -> Result<()> {
-    watcher.shared().mailbox.reserve_event()?;
-    target.watch(Watcher::Process(watcher.clone()));
-    Ok(())
 }

@@ -66,11 +66,14 @@ impl ProcessInfo {
         self.received.saturating_add(self.sent)
     }
 
-    /// Whether a text, in whatever case, is part of its PID, entry or state. A host is part of
-    /// the PID.
+    /// Whether a text, in whatever case, is part of its PID, a name, its entry or its state. The
+    /// host is part of the PID.
     pub fn mentions(&self, text: &str) -> bool {
         let text = text.to_lowercase();
         let holds = |field: &str| field.to_lowercase().contains(&text);
-        holds(self.entry.as_str()) || holds(self.state.name()) || holds(&self.pid.to_string())
+        self.names.iter().any(|name| holds(name))
+            || holds(self.entry.as_str())
+            || holds(self.state.name())
+            || holds(&self.pid.to_string())
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Units {
 /// again. Any other error may pass.
 struct UnitSlot {
     id: EntryId,
+    /// Counts the units that this entry has had, from 1.
+    version: u64,
     loader: Loader,
     loaded: OnceLock<Result<Arc<dyn Unit>>>,
     /// Held while it loads, so that many spawns load once.
@@ -41,25 +43,55 @@ impl Units {
 
     /// Registers a unit; one of the same name is replaced.
     pub(crate) fn add(&self, id: EntryId, loader: Loader) {
-        let slot = UnitSlot {
-            id: id.clone(),
+        self.put(UnitSlot {
+            id,
+            version: 0,
             loader,
             loaded: OnceLock::new(),
             loading: tokio::sync::Mutex::new(()),
-        };
-        let _registering = self.registering.lock();
-        let mut slots = Slots::clone(&self.slots.load());
-        slots.insert(id, Arc::new(slot));
-        self.slots.store(Arc::new(slots));
+        });
     }
 
-    /// The unit of an entry, loaded if it was not yet.
-    pub(crate) async fn get(&self, id: &EntryId) -> Result<Arc<dyn Unit>> {
+    /// Loads a unit and, where it loads, puts it in the place of the one of its name. Tells its
+    /// version.
+    pub(crate) async fn replace(&self, id: EntryId, loader: Loader) -> Result<u64> {
+        let slot = Arc::new(UnitSlot {
+            id,
+            version: 0,
+            loader,
+            loaded: OnceLock::new(),
+            loading: tokio::sync::Mutex::new(()),
+        });
+        slot.clone().load().await?;
+        let slot = Arc::try_unwrap(slot)
+            .map_err(|slot| Error::internal(format!("{}: it is still being loaded", slot.id)))?;
+        Ok(self.put(slot))
+    }
+
+    fn put(&self, mut slot: UnitSlot) -> u64 {
+        let _registering = self.registering.lock();
+        let mut slots = Slots::clone(&self.slots.load());
+        slot.version = slots.get(&slot.id).map_or(0, |old| old.version) + 1;
+        let version = slot.version;
+        slots.insert(slot.id.clone(), Arc::new(slot));
+        self.slots.store(Arc::new(slots));
+        version
+    }
+
+    /// The newest version of an entry.
+    pub(crate) fn version(&self, id: &EntryId) -> Option<u64> {
+        self.slots.load().get(id).map(|slot| slot.version)
+    }
+
+    /// The unit of an entry, loaded if it was not yet, and its version.
+    pub(crate) async fn get(&self, id: &EntryId) -> Result<(Arc<dyn Unit>, u64)> {
         let slot = self.slot(id)?;
-        match slot.loaded.get() {
+        let version = slot.version;
+        let unit = match slot.loaded.get() {
             Some(loaded) => loaded.clone(),
             None => slot.load().await,
-        }
+        };
+        unit.map(|unit| (unit, version))
     }
 
     fn slot(&self, id: &EntryId) -> Result<Arc<UnitSlot>> {

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::task::{Context as Poller, Poll, ready};
 
 use tokio::sync::oneshot;
-use wippy_model::{Event, EventKind, Exit, Pid};
+use wippy_model::{Exit, Pid};
 
 use crate::ProcessContext;
-use crate::process::ProcessShared;
 
 /// Who hears of an exit, exactly once.
 #[derive(Debug)]
@@ -38,29 +37,21 @@ impl Watcher {
     /// Tells the watcher of the exit of `from`.
     pub(crate) fn tell(self, from: &Pid, exit: &Arc<Exit>, at: std::time::SystemTime) {
         match self {
-            Self::Process(watcher) => watcher.shared().mailbox.push_event(Event {
-                kind: EventKind::Exit,
-                from: from.clone(),
-                at,
-                exit: Some(exit.clone()),
-                deadline: None,
-                reason: None,
-            }),
-            // A receiver that is gone does not want to know.
-            Self::Native(NativeWatcher(sender)) => drop(sender.send(exit.clone())),
+            Self::Process(watcher) => watcher.shared().monitored_ended(from, exit, at),
+            Self::Native(watcher) => watcher.tell(exit),
         }
+    }
+}
+
+impl NativeWatcher {
+    /// Tells the watcher. A receiver that is gone does not want to know.
+    pub(crate) fn tell(self, exit: &Arc<Exit>) {
+        drop(self.0.send(exit.clone()));
     }
 
     /// Whether nobody is left to tell.
     pub(crate) fn is_gone(&self) -> bool {
-        match self {
-            Self::Process(watcher) => watcher.shared().mailbox.is_closed(),
-            Self::Native(NativeWatcher(sender)) => sender.is_closed(),
-        }
-    }
-
-    pub(crate) fn is(&self, other: &Arc<ProcessShared>) -> bool {
-        matches!(self, Self::Process(watcher) if Arc::ptr_eq(watcher.shared(), other))
+        self.0.is_closed()
     }
 }
 

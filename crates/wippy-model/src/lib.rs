@@ -30,5 +30,5 @@ pub use exit::{Exit, Limit};
 pub use id::{EntryId, EntryIdError};
 pub use limits::{Limits, MailboxLimits};
 pub use message::Message;
-pub use pid::{Home, Pid, PidError};
+pub use pid::{Home, Pid, PidError, PidText};
 pub use value::{BinaryError, Handle, Map, Value};

@@ -253,15 +253,15 @@ pub(crate) struct LookArgs {
     #[arg(long, value_name = "N")]
     pub(crate) pid: Option<u32>,
 
-    /// Only processes with TEXT in their PID, entry or state.
+    /// Only processes with TEXT in their PID, name, entry or state.
     #[arg(long, value_name = "TEXT")]
     pub(crate) filter: Option<String>,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What grows comes with the largest first. CPU is time on a processor since the spawn; MESSAGES are
-those received and sent.
+What grows comes with the largest first. CPU is time on a processor since the spawn, QUEUED the
+bytes of the messages that wait in the mailbox.
 
 Exit status: 0; 1 where no runtime runs, or it ends meanwhile; 2 where several run.")]
 pub(crate) struct PsArgs {

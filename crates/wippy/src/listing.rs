@@ -12,6 +12,7 @@ use crate::control::protocol::Process;
 pub(crate) enum Column {
     Pid,
     Entry,
+    Names,
     State,
     CpuPercent,
     Cpu,
@@ -29,6 +30,7 @@ impl Column {
         match self {
             Self::Pid => "PID",
             Self::Entry => "ENTRY",
+            Self::Names => "NAME",
             Self::State => "STATE",
             Self::CpuPercent => "CPU%",
             Self::Cpu => "CPU",
@@ -44,13 +46,15 @@ impl Column {
 
     /// Whether it holds texts, which begin at the left.
     fn is_text(self) -> bool {
-        matches!(self, Self::Pid | Self::Entry | Self::State)
+        matches!(self, Self::Pid | Self::Entry | Self::Names | Self::State)
     }
 
     fn cell(self, process: &Process) -> String {
         match self {
             Self::Pid => process.pid.clone(),
             Self::Entry => process.entry.clone(),
+            Self::Names if process.names.is_empty() => "-".to_owned(),
+            Self::Names => process.names.join(","),
             Self::State => process.state.clone(),
             Self::CpuPercent => match process.cpu_percent {
                 Some(percent) => format!("{percent:.1}"),
@@ -166,6 +170,8 @@ pub(crate) mod tests {
             pid: format!("{{local@app:processes|1.{serial:x}}}"),
             serial,
             entry: "app:worker".to_owned(),
+            version: 1,
+            names: Vec::new(),
             host: "app:processes".to_owned(),
             state: "waiting".to_owned(),
             age_ms: 61_000,
@@ -177,6 +183,8 @@ pub(crate) mod tests {
             received: 10,
             sent: 2_000_000,
             calls: 0,
+            links: 0,
+            monitors: 0,
             steps: 7,
         }
     }

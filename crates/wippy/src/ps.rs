@@ -13,9 +13,10 @@ use crate::listing::{self, Column};
 use crate::output;
 use crate::run::block_on;
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
     Column::Pid,
     Column::Entry,
+    Column::Names,
     Column::State,
     Column::Cpu,
     Column::Memory,
@@ -39,8 +40,11 @@ pub(crate) fn ps(args: &PsArgs) -> Outcome {
             let json = serde_json::to_string_pretty(&figures).map_err(std::io::Error::from)?;
             output::print_line(&json)?;
         } else {
-            let mut text = listing::table(&COLUMNS, &figures.processes, 0).join("\n");
-            text.push('\n');
+            let mut text = String::new();
+            for line in listing::table(&COLUMNS, &figures.processes, 0) {
+                text.push_str(&listing::fit(&line, usize::MAX));
+                text.push('\n');
+            }
             output::print(&text)?;
         }
         Ok(status::OK)

@@ -24,5 +24,6 @@ mod preempt;
 mod process;
 mod security;
 mod strings;
+mod system;
 mod time;
 mod unit;

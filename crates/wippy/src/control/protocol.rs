@@ -119,6 +119,10 @@ pub(crate) struct Process {
     /// Its number: the last part of the PID.
     pub(crate) serial: u64,
     pub(crate) entry: String,
+    /// The version of the entry's code.
+    pub(crate) version: u64,
+    /// What it is registered as.
+    pub(crate) names: Vec<String>,
     pub(crate) host: String,
     pub(crate) state: String,
     pub(crate) age_ms: u64,
@@ -133,6 +137,8 @@ pub(crate) struct Process {
     pub(crate) received: u64,
     pub(crate) sent: u64,
     pub(crate) calls: u32,
+    pub(crate) links: usize,
+    pub(crate) monitors: usize,
     pub(crate) steps: u64,
 }
 
@@ -179,6 +185,8 @@ impl Process {
             pid: info.pid.to_string(),
             serial: info.pid.serial(),
             entry: info.entry.to_string(),
+            version: info.version,
+            names: info.names.iter().map(ToString::to_string).collect(),
             host: info.pid.host().to_string(),
             state: info.state.name().to_owned(),
             age_ms: since(info.spawned_at),
@@ -190,6 +198,8 @@ impl Process {
             received: info.received,
             sent: info.sent,
             calls: info.calls,
+            links: info.links,
+            monitors: info.monitors,
             steps: info.steps,
         }
     }

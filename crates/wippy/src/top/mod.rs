@@ -3,8 +3,7 @@
 //! - `view.rs`: what is shown and what keys do.
 //! - `screen.rs`: the terminal, and giving it back. `keys.rs`: what it sends.
 //!
-//! Written to the terminal itself, because the libraries for it need features of crates that the
-//! engine shares, or a second version of them, for what is a table and a dozen keys.
+//! The terminal is written to without a library: ARCHITECTURE.md says why.
 
 mod keys;
 mod screen;

@@ -93,15 +93,15 @@ fn processes_of_a_command() {
     assert_eq!(
         lines[0],
         [
-            "PID", "ENTRY", "STATE", "CPU", "MEMORY", "MAILBOX", "QUEUED", "RECEIVED", "SENT",
-            "STEPS", "AGE"
+            "PID", "ENTRY", "NAME", "STATE", "CPU", "MEMORY", "MAILBOX", "QUEUED", "RECEIVED",
+            "SENT", "STEPS", "AGE"
         ]
     );
     let column = |index: usize| lines[1..].iter().map(|line| line[index]).collect::<Vec<_>>();
     assert_eq!(column(1), ["app:main", "app:deaf", "app:idle"], "{listing}");
-    assert_eq!(column(2), ["waiting"; 3], "{listing}");
-    assert_eq!((column(5), column(7)), (vec!["0", "5", "0"], vec!["0", "5", "0"]), "{listing}");
-    assert_eq!(column(8), ["5", "0", "0"], "{listing}");
+    assert_eq!((column(2), column(3)), (vec!["-"; 3], vec!["waiting"; 3]), "{listing}");
+    assert_eq!((column(6), column(8)), (vec!["0", "5", "0"], vec!["0", "5", "0"]), "{listing}");
+    assert_eq!(column(9), ["5", "0", "0"], "{listing}");
     assert!(column(0)[0].starts_with("{local@app:terminal|"), "{listing}");
 
     let entries = |args: &[&str]| -> Vec<String> {

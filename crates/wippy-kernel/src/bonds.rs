@@ -1,0 +1,201 @@
+//! What binds one process to others: who watches it, and whom it is linked to.
+//!
+//! Few processes have many, and those that have must not become slow: a supervisor of a
+//! hundred thousand drops one link without looking at the others.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use wippy_model::Pid;
+
+use crate::ProcessContext;
+use crate::process::ProcessShared;
+use crate::watch::{NativeWatcher, Watcher};
+
+/// Entries that are searched one by one.
+const FEW: usize = 8;
+
+/// The bonds of one process.
+#[derive(Default)]
+pub(crate) struct Bonds {
+    /// Whoever watches from outside of any process.
+    pub(crate) natives: Vec<NativeWatcher>,
+    /// The processes that monitor it.
+    watchers: BySerial<ProcessContext>,
+    /// The processes that it monitors, and how often: an exit counts only where it is found
+    /// here, so that a monitor that was taken back is never heard of.
+    monitors: BySerial<(Pid, u32)>,
+    /// The processes it is linked to.
+    links: BySerial<Arc<ProcessShared>>,
+}
+
+impl Bonds {
+    /// Attaches a watcher.
+    pub(crate) fn watch(&mut self, watcher: Watcher) {
+        match watcher {
+            Watcher::Native(watcher) => {
+                // Those that went away are swept when the list would grow, so that one long
+                // life watched by many short ones stays small.
+                if self.natives.len() == self.natives.capacity() {
+                    self.natives.retain(|watcher| !watcher.is_gone());
+                }
+                self.natives.push(watcher);
+            }
+            Watcher::Process(watcher) => {
+                let serial = watcher.shared().pid.serial();
+                if self.watchers.get(serial).is_none() {
+                    self.watchers.sweep(|watcher| !watcher.shared().mailbox.is_closed());
+                    self.watchers.insert(serial, watcher);
+                }
+            }
+        }
+    }
+
+    /// Detaches a process that monitors it.
+    pub(crate) fn unwatch(&mut self, watcher: &ProcessShared) {
+        drop(self.watchers.remove(watcher.pid.serial()));
+    }
+
+    /// Counts a monitor of its own on another process.
+    pub(crate) fn add_monitor(&mut self, target: &Pid) {
+        match self.monitors.get_mut(target.serial()) {
+            Some((_, times)) => *times += 1,
+            None => self.monitors.insert(target.serial(), (target.clone(), 1)),
+        }
+    }
+
+    /// Takes its monitors on another process off the list; tells how many there were.
+    pub(crate) fn take_monitors(&mut self, target: &Pid) -> u32 {
+        match self.monitors.get(target.serial()) {
+            Some((pid, _)) if pid.is_same_process(target) => {}
+            _ => return 0,
+        }
+        self.monitors.remove(target.serial()).map_or(0, |(_, times)| times)
+    }
+
+    /// Whether it is linked to a process.
+    pub(crate) fn is_linked(&self, other: &Pid) -> bool {
+        self.links.get(other.serial()).is_some_and(|linked| linked.pid.is_same_process(other))
+    }
+
+    /// Links it; on this side.
+    pub(crate) fn link(&mut self, other: &Arc<ProcessShared>) {
+        self.links.insert(other.pid.serial(), other.clone());
+    }
+
+    /// Takes a link back, on this side; false when there was none.
+    pub(crate) fn unlink(&mut self, other: &Pid) -> bool {
+        self.is_linked(other) && self.links.remove(other.serial()).is_some()
+    }
+
+    /// Links and monitoring processes.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        (self.links.len(), self.watchers.len() + self.natives.len())
+    }
+
+    /// Everyone who is to be told of the end.
+    pub(crate) fn into_parts(
+        self,
+    ) -> (
+        Vec<NativeWatcher>,
+        impl Iterator<Item = ProcessContext>,
+        impl Iterator<Item = Arc<ProcessShared>>,
+    ) {
+        (self.natives, self.watchers.into_values(), self.links.into_values())
+    }
+
+    /// Whether somebody will hear of the end.
+    pub(crate) fn any_watcher(&self) -> bool {
+        !self.natives.is_empty() || self.watchers.len() > 0
+    }
+}
+
+/// A map by serial number: a list while it is short.
+enum BySerial<T> {
+    Few(Vec<(u64, T)>),
+    Many(HashMap<u64, T>),
+}
+
+impl<T> Default for BySerial<T> {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
+impl<T> BySerial<T> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Few(few) => few.len(),
+            Self::Many(many) => many.len(),
+        }
+    }
+
+    fn get(&self, serial: u64) -> Option<&T> {
+        match self {
+            Self::Few(few) => {
+                few.iter().find(|(number, _)| *number == serial).map(|(_, value)| value)
+            }
+            Self::Many(many) => many.get(&serial),
+        }
+    }
+
+    fn get_mut(&mut self, serial: u64) -> Option<&mut T> {
+        match self {
+            Self::Few(few) => {
+                few.iter_mut().find(|(number, _)| *number == serial).map(|(_, value)| value)
+            }
+            Self::Many(many) => many.get_mut(&serial),
+        }
+    }
+
+    fn insert(&mut self, serial: u64, value: T) {
+        if let Self::Few(few) = self
+            && few.len() >= FEW
+        {
+            *self = Self::Many(std::mem::take(few).into_iter().collect());
+        }
+        match self {
+            Self::Few(few) => few.push((serial, value)),
+            Self::Many(many) => drop(many.insert(serial, value)),
+        }
+    }
+
+    fn remove(&mut self, serial: u64) -> Option<T> {
+        match self {
+            Self::Few(few) => {
+                let position = few.iter().position(|(number, _)| *number == serial)?;
+                // In the order in which they came, so that a run can be replayed.
+                Some(few.remove(position).1)
+            }
+            Self::Many(many) => {
+                let removed = many.remove(&serial);
+                // Room that a crowd has left is given back.
+                if many.len() * 4 < many.capacity() && many.capacity() > 4 * FEW {
+                    many.shrink_to(many.len() * 2);
+                }
+                removed
+            }
+        }
+    }
+
+    /// Drops what is not to be kept, when the map would grow.
+    fn sweep(&mut self, keep: impl Fn(&T) -> bool) {
+        match self {
+            Self::Few(few) if few.len() >= FEW => few.retain(|(_, value)| keep(value)),
+            Self::Many(many) if many.len() == many.capacity() => {
+                many.retain(|_, value| keep(value));
+            }
+            _ => {}
+        }
+    }
+
+    /// The values, by serial number: the order in which the others were spawned.
+    fn into_values(self) -> impl Iterator<Item = T> {
+        let mut all = match self {
+            Self::Few(few) => few,
+            Self::Many(many) => many.into_iter().collect(),
+        };
+        all.sort_by_key(|(serial, _)| *serial);
+        all.into_iter().map(|(_, value)| value)
+    }
+}
