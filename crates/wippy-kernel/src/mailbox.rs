@@ -350,6 +350,15 @@ impl Waiters {
     /// and to come again.
     fn add(&mut self, poller: &Poller<'_>) -> Self {
         let waker = poller.waker();
+        match &self.first {
+            // Nearly always it is the task alone.
+            None if self.others.is_empty() => {
+                self.first = Some(waker.clone());
+                return Self::default();
+            }
+            Some(first) if first.will_wake(waker) => return Self::default(),
+            _ => {}
+        }
         if self.first.iter().chain(&self.others).any(|one| one.will_wake(waker)) {
             return Self::default();
         }
@@ -365,6 +374,11 @@ impl Waiters {
     }
 
     fn wake(self) {
-        self.first.into_iter().chain(self.others).for_each(Waker::wake);
+        if let Some(first) = self.first {
+            first.wake();
+        }
+        for other in self.others {
+            other.wake();
+        }
     }
 }
