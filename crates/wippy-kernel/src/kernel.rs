@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Weak};
 use std::task::{Context as Poller, Poll, ready};
 use std::time::{Duration, SystemTime};
@@ -19,6 +19,7 @@ use crate::mailbox::Mailbox;
 use crate::names;
 use crate::post;
 use crate::process::{Code, ProcessShared};
+use crate::supervisor::Services;
 use crate::table::Table;
 use crate::task::ProcessTask;
 use crate::units::Units;
@@ -39,13 +40,16 @@ pub struct KernelOptions {
     pub incarnation: u64,
     /// Who decides on permissions; without one everything is allowed.
     pub authorizer: Option<Box<dyn Authorizer>>,
+    /// Where randomness comes from: the same seed gives the same delays.
+    pub seed: u64,
 }
 
 impl Default for KernelOptions {
     /// The node `local`, its incarnation taken from the clock.
     fn default() -> Self {
         let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        Self { node: "local".into(), incarnation: since_epoch.as_nanos() as u64, authorizer: None }
+        let incarnation = since_epoch.as_nanos() as u64;
+        Self { node: "local".into(), incarnation, authorizer: None, seed: incarnation }
     }
 }
 
@@ -89,6 +93,17 @@ impl SpawnRequest {
     }
 }
 
+/// What a new version of a process entry met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replaced {
+    /// The version, counted from 1.
+    pub version: u64,
+    /// Running processes of an older version that were told.
+    pub told: usize,
+    /// Running processes of an older version that are not upgradable.
+    pub untold: usize,
+}
+
 pub(crate) type Hosts = HashMap<EntryId, Arc<Host>>;
 
 pub(crate) struct Inner {
@@ -107,6 +122,8 @@ pub(crate) struct Inner {
     table: Arc<Table>,
     serial: AtomicU64,
     stopping: AtomicBool,
+    pub(crate) services: Services,
+    pub(crate) seed: u64,
 }
 
 impl Kernel {
@@ -124,6 +141,8 @@ impl Kernel {
             table: Arc::new(Table::new(options.authorizer)),
             serial: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
+            services: Services::default(),
+            seed: options.seed,
         }))
     }
 
@@ -152,6 +171,15 @@ impl Kernel {
         Self(inner)
     }
 
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0
+    }
+
+    /// Whether the node refuses new spawns, because it stops.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.stopping.load(Ordering::Acquire)
+    }
+
     /// Registers a host. One of the same name is replaced for new spawns.
     pub fn add_host(&self, spec: HostSpec) {
         let home = Home {
@@ -176,6 +204,11 @@ impl Kernel {
     /// Says where processes of a unit run when nobody says.
     pub fn set_default_host(&self, unit: EntryId, host: EntryId) {
         self.0.default_hosts.lock().insert(unit, host);
+    }
+
+    /// Takes back where processes of a unit run when nobody says.
+    pub fn unset_default_host(&self, unit: &EntryId) {
+        self.0.default_hosts.lock().remove(unit);
     }
 
     /// Where processes of a unit run when nobody says, if that was said.
@@ -207,21 +240,41 @@ impl Kernel {
     /// # Errors
     ///
     /// What its loading gave; then nothing has changed.
-    pub async fn replace_unit(&self, id: EntryId, loader: Loader) -> Result<()> {
+    pub async fn replace_unit(&self, id: EntryId, loader: Loader) -> Result<Replaced> {
         let version = self.0.units.replace(id.clone(), loader).await?;
+        // Whoever says meanwhile that it is upgradable is seen here, or sees the version.
+        fence(Ordering::SeqCst);
+        let mut replaced = Replaced { version, told: 0, untold: 0 };
         for process in self.0.table.all() {
-            process.tell_version(&id, version);
+            match process.tell_version(&id, version) {
+                Some(true) => replaced.told += 1,
+                Some(false) => replaced.untold += 1,
+                None => {}
+            }
         }
-        Ok(())
+        Ok(replaced)
     }
 
-    /// Loads a new version of a function and, where it loads, gives it to all new calls.
+    /// Takes a process entry away: no spawn of it succeeds any more, and what runs goes on.
+    /// False where there is none of that name.
+    pub fn remove_unit(&self, id: &EntryId) -> bool {
+        self.0.default_hosts.lock().remove(id);
+        self.0.units.remove(id)
+    }
+
+    /// Takes a function away, as [`Kernel::remove_unit`] takes what processes are made of.
+    pub fn remove_function(&self, id: &EntryId) -> bool {
+        self.0.functions.remove(id)
+    }
+
+    /// Loads a new version of a function and, where it loads, gives it to all new calls. Tells
+    /// its version, counted from 1.
     ///
     /// # Errors
     ///
     /// What its loading gave; then nothing has changed.
-    pub async fn replace_function(&self, id: EntryId, loader: Loader) -> Result<()> {
-        self.0.functions.replace(id, loader).await.map(drop)
+    pub async fn replace_function(&self, id: EntryId, loader: Loader) -> Result<u64> {
+        self.0.functions.replace(id, loader).await
     }
 
     /// Registers a function, as [`Kernel::add_unit`] registers what processes are made of.
@@ -238,7 +291,7 @@ impl Kernel {
         self.0.functions.get(id).await.map(|(unit, _)| unit)
     }
 
-    fn host(&self, id: &EntryId) -> Result<Arc<Host>> {
+    pub(crate) fn host(&self, id: &EntryId) -> Result<Arc<Host>> {
         let hosts = self.0.hosts.load();
         hosts.get(id).cloned().ok_or_else(|| {
             let mut known: Vec<&str> = hosts.keys().map(EntryId::as_str).collect();
@@ -488,15 +541,21 @@ impl Kernel {
         self.0.table.len()
     }
 
+    /// Events of monitors and links that are promised or wait, in all mailboxes together.
+    pub fn bond_count(&self) -> usize {
+        self.0.table.bonds.load(Ordering::Relaxed)
+    }
+
     /// Processes alive that have not had their first slice.
     pub fn waiting_count(&self) -> usize {
         self.0.hosts.load().values().map(|host| host.waiting()).sum()
     }
 
-    /// Stops the node: refuses new spawns, asks every process to end within `grace`,
-    /// terminates what did not, and stops the hosts' workers.
+    /// Stops the node: refuses new spawns, stops the services, asks every other process to
+    /// end within `grace`, terminates what did not, and stops the hosts' workers.
     pub async fn shutdown(&self, grace: Duration) {
         self.0.stopping.store(true, Ordering::SeqCst);
+        self.stop_services().await;
         for process in self.0.table.all() {
             process.ask_to_end(&process.pid, grace, Some("the node is stopping".into()));
         }

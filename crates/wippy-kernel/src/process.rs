@@ -106,6 +106,8 @@ pub(crate) struct ProcessShared {
     /// Whether its last step left it waiting.
     pub(crate) waits: AtomicBool,
     pub(crate) calls: CallQueue,
+    /// Whether a watcher wants to hear of the first step; set before its task is there.
+    tells_begin: AtomicBool,
 }
 
 impl ProcessShared {
@@ -141,6 +143,7 @@ impl ProcessShared {
             sent: AtomicU64::new(0),
             waits: AtomicBool::new(false),
             calls: CallQueue::default(),
+            tells_begin: AtomicBool::new(false),
         }
     }
 
@@ -198,11 +201,16 @@ impl ProcessShared {
     }
 
     /// Tells it that there is a version of an entry, where that is newer than what it runs and
-    /// it wants to know.
-    pub(crate) fn tell_version(&self, entry: &EntryId, version: u64) {
-        let code = self.code.lock().clone();
-        if code.entry != *entry || code.version >= version || !self.options().upgradable {
-            return;
+    /// it wants to know. Whether it does; none where it runs no older version of that entry.
+    pub(crate) fn tell_version(&self, entry: &EntryId, version: u64) -> Option<bool> {
+        {
+            let code = self.code.lock();
+            if code.entry != *entry || code.version >= version {
+                return None;
+            }
+        }
+        if !self.options().upgradable {
+            return Some(false);
         }
         self.mailbox.push_event(Event {
             kind: EventKind::Outdated,
@@ -212,6 +220,7 @@ impl ProcessShared {
             deadline: None,
             reason: None,
         });
+        Some(true)
     }
 
     /// Promises room for the event of a monitor or a link.
@@ -281,11 +290,23 @@ impl ProcessShared {
 
     /// Attaches a watcher; one that comes too late is told at once.
     pub(crate) fn watch(&self, watcher: Watcher) {
+        if matches!(&watcher, Watcher::Native(native) if native.hears_begin()) {
+            self.tells_begin.store(true, Ordering::Relaxed);
+        }
         let exit = match &mut *self.ending.lock() {
             Ending::Alive(bonds) => return bonds.watch(watcher),
             Ending::Ended(exit) => exit.clone(),
         };
         watcher.tell(&self.pid, &exit, SystemTime::now());
+    }
+
+    /// Tells whoever wants to know that the first step begins.
+    pub(crate) fn tell_begin(&self) {
+        if self.tells_begin.load(Ordering::Relaxed)
+            && let Ending::Alive(bonds) = &mut *self.ending.lock()
+        {
+            bonds.tell_begin();
+        }
     }
 
     /// Detaches a process that watches.
@@ -296,7 +317,7 @@ impl ProcessShared {
     }
 
     /// Records the exit and tells everyone. The first call wins; by then the engine's state is
-    /// dropped. What others can see goes first: mailbox, names, table, place on the host. So
+    /// dropped. What others can see goes first: mailbox, names, place on the host, table. So
     /// whoever hears of the exit finds nothing left of the process.
     pub(crate) fn end(self: &Arc<Self>, exit: Exit) {
         let Some(promised) = self.mailbox.close() else { return };
@@ -304,6 +325,8 @@ impl ProcessShared {
         self.replies.lock().close();
         let names = self.names.lock().close();
         self.host.table.names.free(&names, self);
+        // The place before the table: whoever does not find the process can have its place.
+        self.host.release();
         let left = Left {
             exit: exit.name(),
             cpu: Duration::from_nanos(self.cpu_ns.load(Ordering::Relaxed)),
@@ -311,7 +334,6 @@ impl ProcessShared {
             steps: self.steps.load(Ordering::Relaxed),
         };
         self.host.table.remove(self.pid.serial(), &left);
-        self.host.release();
         let exit = Arc::new(exit);
         let ended = Ending::Ended(exit.clone());
         let bonds = match std::mem::replace(&mut *self.ending.lock(), ended) {

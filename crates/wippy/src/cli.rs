@@ -79,6 +79,10 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
+    /// Take changed scripts, binaries and entries without a restart.
+    #[arg(long)]
+    pub(crate) watch: bool,
+
     #[command(flatten)]
     pub(crate) file: FileArgs,
 
@@ -276,7 +280,11 @@ pub(crate) struct PsArgs {
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
 
-    /// Every figure, as JSON.
+    /// The services and their states, in place of the processes.
+    #[arg(long, conflicts_with_all = ["sort", "filter", "limit", "json"])]
+    pub(crate) services: bool,
+
+    /// Every figure of everything, as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }

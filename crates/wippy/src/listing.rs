@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use crate::control::protocol::Process;
+use crate::control::protocol::{Process, Service};
 
 /// One column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,7 @@ pub(crate) enum Column {
     Pid,
     Entry,
     Names,
+    Restarts,
     State,
     CpuPercent,
     Cpu,
@@ -31,6 +32,7 @@ impl Column {
             Self::Pid => "PID",
             Self::Entry => "ENTRY",
             Self::Names => "NAME",
+            Self::Restarts => "RESTARTS",
             Self::State => "STATE",
             Self::CpuPercent => "CPU%",
             Self::Cpu => "CPU",
@@ -55,6 +57,7 @@ impl Column {
             Self::Entry => process.entry.clone(),
             Self::Names if process.names.is_empty() => "-".to_owned(),
             Self::Names => process.names.join(","),
+            Self::Restarts => process.restarts.map_or_else(|| "-".to_owned(), count),
             Self::State => process.state.clone(),
             Self::CpuPercent => match process.cpu_percent {
                 Some(percent) => format!("{percent:.1}"),
@@ -79,21 +82,51 @@ pub(crate) fn table(columns: &[Column], processes: &[Process], width_min: usize)
     let row = |process: &Process| columns.iter().map(|column| column.cell(process)).collect();
     let rows: Vec<Vec<String>> =
         std::iter::once(heading).chain(processes.iter().map(row)).collect();
-    let width = |(index, column): (usize, &Column)| {
+    let texts: Vec<bool> = columns.iter().map(|column| column.is_text()).collect();
+    aligned(&texts, &rows, width_min)
+}
+
+/// The services: a heading and a line for each.
+pub(crate) fn services(services: &[Service]) -> Vec<String> {
+    const TITLES: [&str; 7] = ["SERVICE", "STATE", "SINCE", "RESTARTS", "NEXT", "PID", "LAST"];
+    let since = |milliseconds: u64| duration(Duration::from_millis(milliseconds));
+    let none = || "-".to_owned();
+    let row = |service: &Service| {
+        let last = service.last_error.as_ref().or(service.last_exit.as_ref());
+        // The first line of an error says what it is.
+        let last = last.and_then(|text| text.lines().next()).unwrap_or("-");
+        vec![
+            service.id.clone(),
+            service.state.clone(),
+            since(service.state_ms),
+            count(service.restarts),
+            service.next_start_ms.map_or_else(none, since),
+            service.pid.clone().unwrap_or_else(none),
+            last.to_owned(),
+        ]
+    };
+    let heading = TITLES.map(ToOwned::to_owned).to_vec();
+    let rows: Vec<Vec<String>> = std::iter::once(heading).chain(services.iter().map(row)).collect();
+    aligned(&[true, true, false, false, false, true, true], &rows, 0)
+}
+
+/// The rows, with two spaces between columns. Texts begin at the left, the rest ends at the right.
+fn aligned(texts: &[bool], rows: &[Vec<String>], width_min: usize) -> Vec<String> {
+    let width = |(index, is_text): (usize, &bool)| {
         let cells = rows.iter().filter_map(|row| row.get(index));
         let widest = cells.map(|cell| cell.width()).max().unwrap_or_default();
-        if column.is_text() { widest } else { widest.max(width_min) }
+        if *is_text { widest } else { widest.max(width_min) }
     };
-    let widths: Vec<usize> = columns.iter().enumerate().map(width).collect();
+    let widths: Vec<usize> = texts.iter().enumerate().map(width).collect();
     let line = |row: &Vec<String>| {
         let mut line = String::new();
-        for ((cell, column), width) in row.iter().zip(columns).zip(&widths) {
+        for ((cell, is_text), width) in row.iter().zip(texts).zip(&widths) {
             if !line.is_empty() {
                 line.push_str("  ");
             }
             let padding = " ".repeat(width.saturating_sub(cell.width()));
             // Writing to a string cannot fail.
-            let _ = match column.is_text() {
+            let _ = match is_text {
                 true => write!(line, "{cell}{padding}"),
                 false => write!(line, "{padding}{cell}"),
             };
@@ -172,6 +205,8 @@ pub(crate) mod tests {
             entry: "app:worker".to_owned(),
             version: 1,
             names: Vec::new(),
+            service: None,
+            restarts: None,
             host: "app:processes".to_owned(),
             state: "waiting".to_owned(),
             age_ms: 61_000,

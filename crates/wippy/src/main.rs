@@ -6,7 +6,7 @@
 //! - `cli.rs`: every command and option; `failure.rs`: what goes wrong, and exit statuses.
 //! - `project.rs`: project files with what the command line puts over them.
 //! - `node.rs`: kernel, engines, volumes and variables of a project, put together.
-//! - `run/`: the forms of `wippy run`.
+//! - `run/`: the forms of `wippy run`. `watch/`: what `--watch` does to a running node.
 //! - `control/`: how one can look at a runtime that runs; `ps.rs` and `top/` do.
 //! - `scaffold.rs`: `init` and `new`. `check.rs`, `hash.rs`, `inspect.rs`: as they say.
 //! - `output.rs`, `log.rs`, `progress.rs`, `signals.rs`: the way to the terminal and back.
@@ -29,11 +29,13 @@ mod project;
 mod ps;
 mod run;
 mod scaffold;
+mod services;
 mod signals;
 mod suggest;
 mod top;
 mod volumes;
 mod warnings;
+mod watch;
 
 use clap::{CommandFactory, Parser};
 

@@ -13,10 +13,11 @@ use crate::listing::{self, Column};
 use crate::output;
 use crate::run::block_on;
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 13] = [
     Column::Pid,
     Column::Entry,
     Column::Names,
+    Column::Restarts,
     Column::State,
     Column::Cpu,
     Column::Memory,
@@ -40,8 +41,12 @@ pub(crate) fn ps(args: &PsArgs) -> Outcome {
             let json = serde_json::to_string_pretty(&figures).map_err(std::io::Error::from)?;
             output::print_line(&json)?;
         } else {
+            let lines = match args.services {
+                true => listing::services(&figures.services),
+                false => listing::table(&COLUMNS, &figures.processes, 0),
+            };
             let mut text = String::new();
-            for line in listing::table(&COLUMNS, &figures.processes, 0) {
+            for line in lines {
                 text.push_str(&listing::fit(&line, usize::MAX));
                 text.push('\n');
             }

@@ -3,6 +3,7 @@
 //! ```text
 //! system.processes([{ filter, sort, limit, after }])  -- a list of tables
 //! system.process(pid)                                 -- a table; nil, err when it is gone
+//! system.services()                                   -- a list of tables
 //! system.hosts()                                      -- a list of tables
 //! system.memory()                                     -- a table
 //! system.node()                                       -- a table
@@ -12,7 +13,9 @@
 //! thread that may block, because there may be 100,000 of them. A list has 100 processes unless
 //! `limit` says otherwise, and at most 1,000.
 
-use wippy_kernel::{HostInfo, Kernel, NodeInfo, Order, ProcessInfo, Profile};
+use std::time::SystemTime;
+
+use wippy_kernel::{HostInfo, Kernel, NodeInfo, Order, ProcessInfo, Profile, ServiceInfo};
 use wippy_model::{Error, Pid, Result, Value};
 
 use crate::convert;
@@ -29,10 +32,11 @@ const LIMIT_MAX: usize = 1_000;
 const OPTIONS: [&str; 4] = ["filter", "sort", "limit", "after"];
 
 pub(crate) fn open(state: State<'_>) {
-    state.push_table(0, 5);
+    state.push_table(0, 6);
     state.set_functions(&[
         ("processes", host_fn(processes)),
         ("process", host_fn(|s, _| process(s))),
+        ("services", host_fn(|s, _| give(s, "services", |kernel| Ok(services(kernel))))),
         ("hosts", host_fn(|s, _| give(s, "hosts", |kernel| Ok(hosts(kernel))))),
         ("memory", host_fn(|s, again| look(s, again, "memory", |node| memory(&node)))),
         ("node", host_fn(|s, again| look(s, again, "node", |node| node_table(&node)))),
@@ -171,7 +175,7 @@ fn push(state: State<'_>, value: Value) -> Outcome {
 
 fn process_table(info: &ProcessInfo) -> Value {
     let names = info.names.iter().map(|name| Value::from(&**name)).collect();
-    Value::map([
+    table([
         ("pid", Value::from(info.pid.to_string())),
         ("entry", Value::from(info.entry.as_str())),
         ("version", whole(info.version)),
@@ -192,37 +196,60 @@ fn process_table(info: &ProcessInfo) -> Value {
     ])
 }
 
+fn services(kernel: &Kernel) -> Value {
+    let wait = |due: SystemTime| due.duration_since(SystemTime::now()).unwrap_or_default();
+    let row = |info: &ServiceInfo| {
+        table([
+            ("id", Value::from(info.id.as_str())),
+            ("process", Value::from(info.process.as_str())),
+            ("host", Value::from(info.host.as_str())),
+            ("state", Value::from(info.state.name())),
+            ("state_ms", whole(info.since.elapsed().unwrap_or_default().as_millis())),
+            ("pid", some(info.pid.as_ref().map(|pid| Value::from(pid.to_string())))),
+            ("restarts", whole(info.restarts)),
+            ("attempt", whole(info.attempt)),
+            ("next_start_ms", some(info.next_start.map(|due| whole(wait(due).as_millis())))),
+            ("last_exit", some(info.last_exit.as_ref().map(|exit| Value::from(exit.name())))),
+            (
+                "last_error",
+                some(info.last_error.as_ref().map(|error| Value::from(error.message()))),
+            ),
+        ])
+    };
+    Value::List(kernel.services().iter().take(LIMIT_MAX).map(row).collect())
+}
+
 fn hosts(kernel: &Kernel) -> Value {
-    let table = |info: &HostInfo| {
+    let row = |info: &HostInfo| {
         let profile = match info.profile {
             Profile::Spawn => "spawn",
             Profile::Density => "density",
         };
-        Value::map([
+        table([
             ("id", Value::from(info.id.as_str())),
             ("kind", Value::from(if info.terminal { "terminal.host" } else { "process.host" })),
             ("profile", Value::from(profile)),
-            ("workers", info.workers.map_or(Value::Nil, whole)),
+            ("workers", some(info.workers.map(whole))),
             ("processes", whole(info.processes)),
             ("processes_max", whole(info.processes_max)),
             ("waiting", whole(info.waiting)),
             ("waiting_max", whole(info.waiting_max)),
         ])
     };
-    Value::List(kernel.hosts().iter().map(table).collect())
+    Value::List(kernel.hosts().iter().map(row).collect())
 }
 
 fn memory(node: &NodeInfo) -> Value {
-    Value::map([
+    table([
         ("processes_bytes", whole(node.memory_bytes)),
         ("mailboxes_bytes", whole(node.mailbox_bytes)),
-        ("resident_bytes", wippy_host::resident_bytes().map_or(Value::Nil, whole)),
+        ("resident_bytes", some(wippy_host::resident_bytes().map(whole))),
     ])
 }
 
 fn node_table(node: &NodeInfo) -> Value {
     let exits = node.exits.iter().map(|(name, count)| (*name, whole(*count)));
-    Value::map([
+    table([
         ("name", Value::from(&*node.node)),
         ("uptime_ms", whole(node.started_at.elapsed().unwrap_or_default().as_millis())),
         ("cores", whole(wippy_host::cores())),
@@ -236,6 +263,16 @@ fn node_table(node: &NodeInfo) -> Value {
         ("messages", whole(node.messages)),
         ("steps", whole(node.steps)),
     ])
+}
+
+/// A table without the fields that are not there.
+fn table<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    Value::map(fields.into_iter().filter(|(_, value)| *value != Value::Nil))
+}
+
+/// A field that may not be there.
+fn some(value: Option<Value>) -> Value {
+    value.unwrap_or(Value::Nil)
 }
 
 /// A count as an integer of Lua, which has no larger ones.

@@ -11,11 +11,15 @@
 mod support;
 
 mod abuse;
+mod actors;
 mod base;
+mod behaviours_tmp;
+mod builders;
 mod channel;
 mod convert;
 mod coroutine;
 mod errors;
+mod frozen;
 mod funcs;
 mod io;
 mod json;
@@ -26,4 +30,6 @@ mod security;
 mod strings;
 mod system;
 mod time;
+mod typed;
 mod unit;
+mod upgrade;

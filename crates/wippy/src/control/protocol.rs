@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
-use wippy_kernel::{HostInfo, NodeInfo, ProcessInfo, Profile};
+use wippy_kernel::{HostInfo, NodeInfo, ProcessInfo, Profile, ServiceInfo};
 
 /// Both sides say it; a runtime refuses any other.
 pub(crate) const VERSION: u32 = 1;
@@ -14,6 +14,9 @@ pub(crate) const REQUEST_BYTES_MAX: usize = 4 << 10;
 
 /// Processes in one answer.
 pub(crate) const PROCESSES_MAX: usize = 1_000;
+
+/// Services in one answer.
+pub(crate) const SERVICES_MAX: usize = 1_000;
 
 /// A wish for figures.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -59,6 +62,8 @@ pub(crate) struct Figures {
     pub(crate) runtime: Runtime,
     pub(crate) node: Node,
     pub(crate) hosts: Vec<Host>,
+    /// Each after those that it requires.
+    pub(crate) services: Vec<Service>,
     /// Processes that fit the filter, listed or not.
     pub(crate) matching: usize,
     pub(crate) processes: Vec<Process>,
@@ -112,6 +117,32 @@ pub(crate) struct Host {
     pub(crate) waiting_max: usize,
 }
 
+/// A service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Service {
+    pub(crate) id: String,
+    /// The entry that it runs.
+    pub(crate) process: String,
+    pub(crate) host: String,
+    pub(crate) state: String,
+    /// How long it has been in this state.
+    pub(crate) state_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pid: Option<String>,
+    pub(crate) restarts: u64,
+    /// Attempts in a row without a stable run between them.
+    pub(crate) attempt: u32,
+    /// When the next attempt is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) next_start_ms: Option<u64>,
+    /// How its last process ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_exit: Option<String>,
+    /// Why its last start failed, or why it is not started again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_error: Option<String>,
+}
+
 /// A process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Process {
@@ -123,6 +154,11 @@ pub(crate) struct Process {
     pub(crate) version: u64,
     /// What it is registered as.
     pub(crate) names: Vec<String>,
+    /// The service that keeps it running, and how often that has started it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) service: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) restarts: Option<u64>,
     pub(crate) host: String,
     pub(crate) state: String,
     pub(crate) age_ms: u64,
@@ -179,14 +215,49 @@ impl Host {
     }
 }
 
+impl Service {
+    pub(crate) fn of(info: &ServiceInfo) -> Self {
+        let wait = |due: SystemTime| due.duration_since(SystemTime::now()).unwrap_or_default();
+        Self {
+            id: info.id.to_string(),
+            process: info.process.to_string(),
+            host: info.host.to_string(),
+            state: info.state.name().to_owned(),
+            state_ms: since(info.since),
+            pid: info.pid.as_ref().map(ToString::to_string),
+            restarts: info.restarts,
+            attempt: info.attempt,
+            next_start_ms: info.next_start.map(|due| milliseconds(wait(due))),
+            last_exit: info.last_exit.as_ref().map(|exit| short(exit)),
+            last_error: info.last_error.as_ref().map(|error| short(error)),
+        }
+    }
+}
+
+/// The beginning of a text that a guest may have made as long as it likes.
+fn short(text: &dyn std::fmt::Display) -> String {
+    const LETTERS: usize = 500;
+    let text = text.to_string();
+    match text.char_indices().nth(LETTERS) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
 impl Process {
-    pub(crate) fn of(info: &ProcessInfo, cpu_percent: Option<f64>) -> Self {
+    pub(crate) fn of(
+        info: &ProcessInfo,
+        service: Option<&ServiceInfo>,
+        cpu_percent: Option<f64>,
+    ) -> Self {
         Self {
             pid: info.pid.to_string(),
             serial: info.pid.serial(),
             entry: info.entry.to_string(),
             version: info.version,
             names: info.names.iter().map(ToString::to_string).collect(),
+            service: service.map(|service| service.id.to_string()),
+            restarts: service.map(|service| service.restarts),
             host: info.pid.host().to_string(),
             state: info.state.name().to_owned(),
             age_ms: since(info.spawned_at),
@@ -207,8 +278,11 @@ impl Process {
 
 /// Milliseconds since then; none where the clock was set back meanwhile.
 fn since(then: SystemTime) -> u64 {
-    let passed = SystemTime::now().duration_since(then).unwrap_or_default();
-    u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
+    milliseconds(SystemTime::now().duration_since(then).unwrap_or_default())
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn microseconds(duration: Duration) -> u64 {

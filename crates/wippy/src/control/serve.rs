@@ -19,12 +19,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
-use wippy_kernel::{Kernel, Order, ProcessInfo};
+use wippy_kernel::{Kernel, Order, ProcessInfo, ServiceInfo};
+use wippy_model::Pid;
 
 use super::folder::{self, Socket};
 use super::protocol::{
     Figures, Host, Node, PROCESSES_MAX, Process, REQUEST_BYTES_MAX, Request, Response, Runtime,
-    VERSION,
+    SERVICES_MAX, Service, VERSION,
 };
 
 const CONNECTIONS_MAX: usize = 16;
@@ -266,12 +267,14 @@ impl Connection {
     fn answer(&mut self, request: &Request) -> Response {
         let kernel = &self.server.kernel;
         let (node, all) = kernel.node_info();
+        let services = kernel.services();
         let now = Instant::now();
         let mut figures = Figures {
             version: VERSION,
             runtime: self.server.runtime(),
             node: Node::of(&node),
             hosts: kernel.hosts().iter().map(Host::of).collect(),
+            services: services.iter().take(SERVICES_MAX).map(Service::of).collect(),
             matching: 0,
             processes: Vec::new(),
         };
@@ -282,7 +285,7 @@ impl Connection {
                 let passed = now.duration_since(last.at).as_secs_f64();
                 (passed > 0.0).then(|| used.as_secs_f64() / passed * 100.0)
             };
-            match select(request, &all, percent) {
+            match select(request, &all, &services, percent) {
                 Ok((matching, processes)) => {
                     figures.matching = matching;
                     figures.processes = processes;
@@ -323,6 +326,7 @@ impl Server {
 fn select(
     request: &Request,
     all: &[ProcessInfo],
+    services: &[ServiceInfo],
     percent: impl Fn(&ProcessInfo) -> Option<f64>,
 ) -> Result<(usize, Vec<Process>), String> {
     let (order, by_percent) = match request.sort.as_deref() {
@@ -349,7 +353,10 @@ fn select(
     }
     let limit = request.limit.unwrap_or(PROCESSES_MAX).min(PROCESSES_MAX);
     let shown = rows.iter().skip(request.offset).take(limit);
-    let shown = shown.map(|(percent, info)| Process::of(info, *percent)).collect();
+    let by_pid: HashMap<&Pid, &ServiceInfo> =
+        services.iter().filter_map(|service| Some((service.pid.as_ref()?, service))).collect();
+    let service = |info: &ProcessInfo| by_pid.get(&info.pid).copied();
+    let shown = shown.map(|(percent, info)| Process::of(info, service(info), *percent)).collect();
     Ok((rows.len(), shown))
 }
 

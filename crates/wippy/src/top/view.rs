@@ -216,7 +216,7 @@ impl View {
             (Style::Plain, self.prompt(figures)),
             (Style::Bold, subject(figures)),
             (Style::Plain, self.totals(figures)),
-            (Style::Plain, ends(&figures.node)),
+            (Style::Plain, ends(figures)),
         ];
         header.truncate(self.header_lines(rows));
         // What is typed stands lowest of the header, next to what it does.
@@ -310,18 +310,24 @@ fn subject(figures: &Figures) -> String {
     )
 }
 
-fn ends(node: &Node) -> String {
+fn ends(figures: &Figures) -> String {
+    let node = &figures.node;
     let number = |value: &serde_json::Value| count(value.as_u64().unwrap_or_default());
     let exits: Vec<String> =
         node.exits.iter().map(|(name, value)| format!("{name} {}", number(value))).collect();
     let exits = if exits.is_empty() { "none".to_owned() } else { exits.join(", ") };
-    format!("spawned {}  ended: {exits}", count(node.spawned))
+    let running = figures.services.iter().filter(|service| service.state == "running").count();
+    let services = match figures.services.len() {
+        0 => String::new(),
+        all => format!("  services: {running} of {all} running"),
+    };
+    format!("spawned {}  ended: {exits}{services}", count(node.spawned))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::protocol::{Host, Runtime, VERSION};
+    use crate::control::protocol::{Runtime, VERSION};
     use crate::listing::tests::process;
 
     fn figures(processes: usize, uptime_ms: u64) -> Figures {
@@ -348,7 +354,8 @@ mod tests {
                 messages: uptime_ms * 7,
                 steps: 1,
             },
-            hosts: Vec::<Host>::new(),
+            hosts: Vec::new(),
+            services: Vec::new(),
             matching: processes,
             processes: (1..=processes as u64).take(20).map(process).collect(),
         }

@@ -23,8 +23,10 @@ mod ps;
 mod results;
 mod scaffold;
 mod security;
+mod services;
 mod stopping;
 mod top;
+mod watch;
 
 use wippy_testkit::Dir;
 

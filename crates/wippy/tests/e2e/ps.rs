@@ -25,6 +25,7 @@ pub(crate) fn with_workers() -> Dir {
             local deaf = assert(process.spawn('app:deaf', 'app:processes'))
             for _ = 1, 5 do assert(process.send(deaf, 'topic', ('x'):rep(1000))) end
             assert(process.spawn('app:idle', 'app:processes'))
+            process.registry.register('chief')
             print('ready')
             process.events():receive()
         end
@@ -93,15 +94,15 @@ fn processes_of_a_command() {
     assert_eq!(
         lines[0],
         [
-            "PID", "ENTRY", "NAME", "STATE", "CPU", "MEMORY", "MAILBOX", "QUEUED", "RECEIVED",
-            "SENT", "STEPS", "AGE"
+            "PID", "ENTRY", "NAME", "RESTARTS", "STATE", "CPU", "MEMORY", "MAILBOX", "QUEUED",
+            "RECEIVED", "SENT", "STEPS", "AGE"
         ]
     );
     let column = |index: usize| lines[1..].iter().map(|line| line[index]).collect::<Vec<_>>();
     assert_eq!(column(1), ["app:main", "app:deaf", "app:idle"], "{listing}");
-    assert_eq!((column(2), column(3)), (vec!["-"; 3], vec!["waiting"; 3]), "{listing}");
-    assert_eq!((column(6), column(8)), (vec!["0", "5", "0"], vec!["0", "5", "0"]), "{listing}");
-    assert_eq!(column(9), ["5", "0", "0"], "{listing}");
+    assert_eq!((column(3), column(4)), (vec!["-"; 3], vec!["waiting"; 3]), "{listing}");
+    assert_eq!((column(7), column(9)), (vec!["0", "5", "0"], vec!["0", "5", "0"]), "{listing}");
+    assert_eq!(column(10), ["5", "0", "0"], "{listing}");
     assert!(column(0)[0].starts_with("{local@app:terminal|"), "{listing}");
 
     let entries = |args: &[&str]| -> Vec<String> {
