@@ -1,7 +1,8 @@
 //! The kernel under locks whose every hand-over is drawn by lot: each seed of a test is another
 //! interleaving of the same few calls.
 //!
-//! The sources are those of the crate, compiled once more with the locks of `sched.rs`.
+//! The sources are those of the crate, compiled once more with the locks of `sched.rs`: what
+//! follows is `lib.rs` with other paths, and changes with it.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(dead_code, unused_imports, unreachable_pub, missing_docs)]
@@ -41,6 +42,8 @@ mod request;
 mod sched;
 #[path = "../../src/select.rs"]
 mod select;
+#[path = "../../src/supervisor/mod.rs"]
+mod supervisor;
 #[path = "../../src/table.rs"]
 mod table;
 #[path = "../../src/task.rs"]
@@ -61,12 +64,15 @@ pub use call::{CALLS_MAX, DEPTH_MAX, FunctionCall};
 pub use context::ProcessContext;
 pub use figures::{HostInfo, NodeInfo, ProcessInfo, State};
 pub use host::{HostSpec, Profile, Scheduler};
-pub use kernel::{Kernel, KernelOptions, SpawnRequest};
+pub use kernel::{Kernel, KernelOptions, Replaced, SpawnRequest};
 pub use mailbox::Received;
 pub use names::{NAME_BYTES_MAX, NAMES_MAX};
 pub use process::Options;
 pub use request::{REQUEST_TIMEOUT, REQUESTS_MAX};
 pub(crate) use sched::{Mutex, RwLock};
 pub use select::Order;
+pub use supervisor::{
+    Budget, NotStarted, Restart, ServiceInfo, ServiceSpec, ServiceState, ServiceWatch, Startup,
+};
 pub use unit::{Loader, Prepare, Process, Role, Unit};
 pub use watch::{ExitWatch, Watcher};

@@ -18,10 +18,10 @@ use wippy_kernel::{HostSpec, Kernel, KernelOptions, Scheduler};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Seeds of one test run, where nobody says.
-const RUNS: u64 = 200;
+const RUNS: u64 = 150;
 /// The same of crowds, on one thread and on several.
-const CROWDS: u64 = 60;
-const CROWDS_ON_THREADS: u64 = 15;
+const CROWDS: u64 = 30;
+const CROWDS_ON_THREADS: u64 = 8;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap())

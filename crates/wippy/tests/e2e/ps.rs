@@ -25,7 +25,7 @@ pub(crate) fn with_workers() -> Dir {
             local deaf = assert(process.spawn('app:deaf', 'app:processes'))
             for _ = 1, 5 do assert(process.send(deaf, 'topic', ('x'):rep(1000))) end
             assert(process.spawn('app:idle', 'app:processes'))
-            process.registry.register('chief')
+            assert(process.registry.register('chief'))
             print('ready')
             process.events():receive()
         end
@@ -100,6 +100,7 @@ fn processes_of_a_command() {
     );
     let column = |index: usize| lines[1..].iter().map(|line| line[index]).collect::<Vec<_>>();
     assert_eq!(column(1), ["app:main", "app:deaf", "app:idle"], "{listing}");
+    assert_eq!(column(2), ["chief", "-", "-"], "{listing}");
     assert_eq!((column(3), column(4)), (vec!["-"; 3], vec!["waiting"; 3]), "{listing}");
     assert_eq!((column(7), column(9)), (vec!["0", "5", "0"], vec!["0", "5", "0"]), "{listing}");
     assert_eq!(column(10), ["5", "0", "0"], "{listing}");
@@ -114,6 +115,7 @@ fn processes_of_a_command() {
     assert_eq!(entries(&["--sort", "age"]), ["app:main", "app:deaf", "app:idle"]);
     assert_eq!(entries(&["--sort", "messages"]), ["app:main", "app:deaf", "app:idle"]);
     assert_eq!(entries(&["--filter", "IDLE"]), ["app:idle"]);
+    assert_eq!(entries(&["--filter", "chief"]), ["app:main"]);
     assert_eq!(entries(&["--filter", "app:processes|", "--limit", "1"]), ["app:deaf"]);
     assert_eq!(entries(&["--filter", "nobody"]), [""; 0]);
     assert_eq!(entries(&["--limit", "5000"]).len(), 3);
@@ -172,6 +174,76 @@ fn the_runtime_without_a_command() {
     running.signal(Signal::TERM);
     assert_eq!(running.wait().status, Some(0));
     assert_eq!(sockets(&dir), [PathBuf::new(); 0]);
+}
+
+/// Services have states of their own, and their processes tell how often they came back.
+#[test]
+fn services_and_restarts() {
+    let dir = dir();
+    dir.write(
+        "src/main.lua",
+        "local time = require('time')
+        return {
+            steady = function() process.events():receive() end,
+            shaky = function()
+                if not process.registry.lookup('tried') then
+                    local pid = process.spawn('app:steady_process', 'app:processes')
+                    process.registry.register('tried', pid)
+                    error('on purpose')
+                end
+                process.events():receive()
+            end,
+            brief = function() return 1 end,
+        }
+",
+    );
+    let mut entries = HOSTS.to_owned();
+    for name in ["steady", "shaky", "brief"] {
+        entries += &format!(
+            "  - name: {name}_process
+    kind: process.lua
+    source: file://main.lua
+    method: {name}
+  - name: {name}
+    kind: process.service
+    process: app:{name}_process
+    host: app:processes
+    lifecycle:
+      auto_start: true
+      restart: {{ initial_delay: 10ms, max_delay: 10ms }}
+"
+        );
+    }
+    dir.entries(&entries);
+    let running = dir.wippy(["run"]).start();
+    running.stderr_has("Ctrl-C stops");
+    let service = |name: &str| {
+        let all = json(&dir, &[]);
+        let services = all["services"].as_array().unwrap().clone();
+        services.into_iter().find(|service| service["id"] == format!("app:{name}")).unwrap()
+    };
+    running.until("it was started again", || {
+        service("shaky")["restarts"] == 1 && service("shaky")["state"] == "running"
+    });
+    running.until("it has ended", || service("brief")["state"] == "exited");
+    let shaky = service("shaky");
+    assert!(shaky["last_exit"].as_str().unwrap().contains("on purpose"), "{shaky}");
+    let all = json(&dir, &["--filter", "shaky"]);
+    let process = &all["processes"][0];
+    assert_eq!((&process["service"], &process["restarts"]), (&"app:shaky".into(), &1.into()));
+    assert_eq!(process["pid"], shaky["pid"]);
+
+    let table = dir.wippy(["ps", "--services"]).succeeds().quietly().stdout;
+    let lines: Vec<Vec<&str>> =
+        table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["SERVICE", "STATE", "SINCE", "RESTARTS", "NEXT", "PID", "LAST"]);
+    let row = |name: &str| lines.iter().find(|line| line[0] == name).unwrap();
+    assert_eq!((row("app:steady")[1], row("app:steady")[3]), ("running", "0"), "{table}");
+    assert_eq!((row("app:shaky")[1], row("app:shaky")[3]), ("running", "1"), "{table}");
+    assert_eq!((row("app:brief")[1], row("app:brief")[5]), ("exited", "-"), "{table}");
+    dir.wippy(["ps", "--services", "--sort", "cpu"]).exits(2).mentions("cannot be used with");
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait().status, Some(0));
 }
 
 /// It ends before anybody could look, and does not pay for it.
