@@ -39,9 +39,14 @@ impl OnTerminal {
         Self { child, terminal, screen }
     }
 
-    /// What the screen shows.
+    /// What the screen shows, row by row: a row is a line, also where a frame for a wider screen
+    /// went on in the next one.
     pub fn screen(&self) -> String {
-        self.screen.lock().unwrap().screen().contents()
+        let parser = self.screen.lock().unwrap();
+        let (_, columns) = parser.screen().size();
+        let rows: Vec<String> =
+            parser.screen().rows(0, columns).map(|row| row.trim_end().to_owned()).collect();
+        rows.join("\n").trim_end().to_owned()
     }
 
     /// Whether the program has the second screen.

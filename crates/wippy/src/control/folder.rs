@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use wippy_registry::Hash;
 
@@ -17,6 +18,9 @@ const FOLDER_VARIABLE: &str = "WIPPY_RUNTIME_DIR";
 
 /// Sockets that a client looks at in one folder.
 const SOCKETS_MAX: usize = 1_000;
+
+/// How long a socket may be without its name: getting one takes no time.
+const UNNAMED_MAX: Duration = Duration::from_secs(60);
 
 /// Hexadecimal digits of a project's hash in the name of its sockets.
 const HASH_DIGITS: usize = 16;
@@ -59,7 +63,7 @@ pub(super) fn candidates() -> Vec<PathBuf> {
 /// Makes a folder, if it is not there, and checks that it is ours alone.
 pub(super) fn make(folder: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => check(folder),
     }
 }
@@ -92,6 +96,27 @@ pub(super) fn project(root: &Path) -> String {
 /// The name of the socket of this process.
 pub(super) fn name(project: &str) -> String {
     format!("{project}-{}.sock", std::process::id())
+}
+
+/// What a socket is called before it has its name.
+pub(super) fn unnamed(name: &str) -> String {
+    format!(".{name}")
+}
+
+/// Removes sockets that never got their name: their runtimes were killed on the way.
+pub(super) fn remove_unnamed(folder: &Path) {
+    for file in fs::read_dir(folder).into_iter().flatten().flatten().take(SOCKETS_MAX) {
+        let name = file.file_name();
+        let name = name.to_string_lossy();
+        let modified = file.metadata().and_then(|found| found.modified());
+        let age = modified.ok().and_then(|modified| modified.elapsed().ok());
+        if name.starts_with('.')
+            && name.ends_with(".sock")
+            && age.is_some_and(|age| age > UNNAMED_MAX)
+        {
+            let _ = fs::remove_file(file.path());
+        }
+    }
 }
 
 /// The sockets of a folder, if it is ours.
@@ -134,6 +159,22 @@ mod tests {
         let open = make(&folder).unwrap_err().to_string();
         assert_eq!(open, "others may enter it: its mode is 750, not 700");
         assert!(make(&root.path().join("no/where")).is_err());
+    }
+
+    #[test]
+    fn a_socket_without_a_name_does_not_stay() {
+        let root = tempfile::tempdir().unwrap();
+        let (old, new) = (root.path().join(".a-1.sock"), root.path().join(".a-2.sock"));
+        let named = root.path().join("a-3.sock");
+        let then = std::time::SystemTime::now() - UNNAMED_MAX * 2;
+        for path in [&old, &new, &named] {
+            fs::File::create(path).unwrap();
+        }
+        for path in [&old, &named] {
+            fs::File::options().write(true).open(path).unwrap().set_modified(then).unwrap();
+        }
+        remove_unnamed(root.path());
+        assert_eq!([&old, &new, &named].map(|path| path.exists()), [false, true, true]);
     }
 
     #[test]

@@ -120,7 +120,7 @@ fn listen(project: &Path) -> Result<(StdListener, PathBuf), String> {
 /// others may remove it.
 fn bind(folder: &Path, project: &Path) -> io::Result<(StdListener, PathBuf)> {
     let name = folder::name(&folder::project(project));
-    let (path, unnamed) = (folder.join(&name), folder.join(format!(".{name}")));
+    let (path, unnamed) = (folder.join(&name), folder.join(folder::unnamed(&name)));
     // Only a process that is gone can have had our process ID.
     let _ = fs::remove_file(&unnamed);
     let listener = StdListener::bind(&unnamed)?;
@@ -209,6 +209,7 @@ fn may_look(stream: &UnixStream) -> bool {
 
 /// Removes sockets of runtimes that were killed.
 async fn sweep(folder: &Path) {
+    folder::remove_unnamed(folder);
     for socket in folder::sockets(folder) {
         if socket.process_id != std::process::id() {
             drop(timeout(Duration::from_secs(1), connect(&socket)).await);

@@ -379,9 +379,9 @@ mod tests {
                 "processes 2  cpu 50.0% of 200%  memory 1.0MiB (80.0MiB resident)  messages 7000/s, 3 wait  spawns 10/s",
                 "spawned 622  ended: normal 9",
                 "1-2 of 2  by cpu_percent  (q ends, s sorts, r reverses, / filters)",
-                " vCPU%     CPU   MEMORY  MAILBOX  RECEIVED    SENT    AGE  STATE    ENTRY       NAME  PID",
-                "     -   1.2ms  37.1KiB        3        10   2.00M  1m01s  waiting  app:worker  -     {local@app:processes|1.1}",
-                "     -   1.2ms  37.1KiB        3        10   2.00M  1m01s  waiting  app:worker  -     {local@app:processes|1.2}",
+                " vCPU%     CPU   MEMORY  MAILBOX  RECEIVED    SENT     AGE  STATE    ENTRY       NAME  PID",
+                "     -   1.2ms  37.1KiB        3        10   2.00M   1m01s  waiting  app:worker  -     {local@app:processes|1.1}",
+                "     -   1.2ms  37.1KiB        3        10   2.00M   1m01s  waiting  app:worker  -     {local@app:processes|1.2}",
             ]
         );
     }

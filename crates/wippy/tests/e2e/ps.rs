@@ -67,10 +67,11 @@ fn listening(dir: &Dir, running: &Running) -> PathBuf {
     found.unwrap()
 }
 
-/// Everything in the folder of sockets.
+/// What is in the folder of sockets, but for those that have no name of their own yet.
 fn sockets(dir: &Dir) -> Vec<PathBuf> {
     let files = fs::read_dir(dir.sockets()).into_iter().flatten();
-    files.map(|file| file.unwrap().path()).collect()
+    let paths = files.map(|file| file.unwrap().path());
+    paths.filter(|path| !path.file_name().unwrap().to_string_lossy().starts_with('.')).collect()
 }
 
 fn json(dir: &Dir, args: &[&str]) -> Value {
@@ -135,7 +136,7 @@ fn processes_of_a_command() {
     assert!(deaf["memory_bytes"].as_u64().unwrap() > 10_000, "{deaf}");
     assert!(deaf["cpu_us"].as_u64().unwrap() > 0, "{deaf}");
     end(running);
-    assert_eq!(sockets(&dir), [PathBuf::new(); 0], "the socket goes with its runtime");
+    assert_eq!(sockets(&dir), Vec::<PathBuf>::new(), "the socket goes with its runtime");
 }
 
 /// More than fit one answer are listed in full, none of them twice.
@@ -173,7 +174,7 @@ fn the_runtime_without_a_command() {
     assert_eq!(dir.wippy(["ps"]).succeeds().quietly().stdout.lines().count(), 1);
     running.signal(Signal::TERM);
     assert_eq!(running.wait().status, Some(0));
-    assert_eq!(sockets(&dir), [PathBuf::new(); 0]);
+    assert_eq!(sockets(&dir), Vec::<PathBuf>::new());
 }
 
 /// Services have states of their own, and their processes tell how often they came back.
@@ -197,7 +198,7 @@ fn services_and_restarts() {
         }
 ",
     );
-    let mut entries = HOSTS.to_owned();
+    let mut entries = String::from("\n  - { name: processes, kind: process.host }\n");
     for name in ["steady", "shaky", "brief"] {
         entries += &format!(
             "  - name: {name}_process
@@ -307,7 +308,7 @@ fn a_stale_socket() {
     assert_eq!(killed.wait().status, None);
     assert_eq!(sockets(&dir).len(), 1);
     dir.wippy(["ps"]).exits(1).mentions("no runtime of");
-    assert_eq!(sockets(&dir), [PathBuf::new(); 0]);
+    assert_eq!(sockets(&dir), Vec::<PathBuf>::new());
 
     let killed = started(&dir);
     killed.signal(Signal::KILL);
