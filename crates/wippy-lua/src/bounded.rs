@@ -31,7 +31,7 @@ const ELEMENTS_MAX: i64 = 4096;
 const BYTES_MAX: usize = 256 << 10;
 
 /// Values that one function gives at most.
-const RESULTS_MAX: i64 = 40_000;
+pub(crate) const RESULTS_MAX: i64 = 40_000;
 
 /// Bytes of a format of `os.date`, each of which may name the whole date.
 const DATE_FORMAT_BYTES_MAX: usize = 1 << 10;

@@ -13,7 +13,6 @@ mod support;
 mod abuse;
 mod actors;
 mod base;
-mod behaviours_tmp;
 mod builders;
 mod channel;
 mod convert;

@@ -75,15 +75,15 @@ impl Taken {
         for entry in registry.entries() {
             let Some(role) = role(entry) else { continue };
             let ingredients = ingredients(registry, entry);
-            if let Some(old) = self.made_of.get_mut(&entry.id) {
-                if same(old, &ingredients) {
-                    // The old ones hold on to the text of a whole file.
-                    *old = ingredients;
-                    if self.said.remove(&entry.id).is_some() {
-                        tracing::info!("{}: it is again what runs", entry.id);
-                    }
-                    continue;
+            if let Some(old) = self.made_of.get_mut(&entry.id)
+                && same(old, &ingredients)
+            {
+                // The old ones hold on to the text of a whole file.
+                *old = ingredients;
+                if self.said.remove(&entry.id).is_some() {
+                    tracing::info!("{}: it is again what runs", entry.id);
                 }
+                continue;
             }
             let taken = match self.may_take(&entry.id, &ingredients) {
                 Ok(()) => self.load(kernel, programs, entry, role, &ingredients).await,

@@ -303,3 +303,67 @@ fn a_file_without_a_project_is_not_watched() {
     dir.guest("hello-wat", "hello.wasm");
     dir.wippy(["run", "--watch", "hello.wasm", "x"]).exits(2).mentions("--watch is an option of");
 }
+
+/// Asks `app:worker` all the time, and prints which version answers whenever that is another. Each
+/// question is counted once, and the one that answers is the same process.
+const ASKS: &str = "
+local process = require('process')
+local time = require('time')
+return { main = function()
+    local pid = assert(process.spawn('app:worker', 'app:processes', 0))
+    local last
+    print('ready')
+    for asked = 1, math.huge do
+        assert(process.send(pid, 'ask'))
+        local item = process.receive()
+        if item.type == 'CANCEL' then return end
+        local version, count, own = table.unpack(item.payloads)
+        if count ~= asked or own ~= pid then error('lost: ' .. asked .. ' ' .. count) end
+        if version ~= last then print(version) end
+        last = version
+        time.sleep(time.milliseconds(1))
+    end
+end }
+";
+
+fn counter(version: &str) -> String {
+    format!(
+        "return {{ main = function(count)
+    process.set_options({{ upgradable = true }})
+    while true do
+        local item = process.receive()
+        if item.kind == process.event.OUTDATED then
+            process.upgrade(nil, count)
+        elseif item.kind == process.event.CANCEL then
+            return count
+        else
+            count = count + 1
+            process.send(item.from, 'answer', '{version}', count, process.pid())
+        end
+    end
+end }}
+"
+    )
+}
+
+#[test]
+fn a_process_upgrades_with_its_pid_its_mailbox_and_its_state() {
+    let dir = project(WORKER);
+    dir.write("src/main.lua", ASKS);
+    dir.write("src/worker.lua", counter("one"));
+    let running = start(&dir);
+    running.stdout_has("one\n");
+    for (number, version) in [(2, "two"), (3, "three")] {
+        dir.write("src/worker.lua", counter(version));
+        running.stdout_has(&format!("{version}\n"));
+        running.stderr_has(&format!(
+            "app:worker: new version {number} for new spawns; 1 running process told"
+        ));
+    }
+    dir.write("src/worker.lua", counter("broken").replace("end }", "}"));
+    running.stderr_has("the old version stays");
+    dir.write("src/worker.lua", counter("four"));
+    running.stdout_has("four\n");
+    let outcome = stop(running);
+    assert_eq!(outcome.stdout, "ready\none\ntwo\nthree\nfour\n", "{outcome}");
+}
