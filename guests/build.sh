@@ -74,6 +74,13 @@ posix-c-component c_command_component
 reactor-p1      c_reactor
 poll            rust_plain_component
 recurse         wat
+sdk-counter     rust_component
+sdk-counter-c   c_sdk
+sdk-probe       rust_component
+sdk-probe-c     c_sdk
+sdk-server      rust_component
+sdk-server-c    c_sdk
+sdk-supervisor  rust_component
 sleep           wat
 sockets         rust_plain_component
 streams         rust_plain_component
