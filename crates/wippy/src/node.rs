@@ -266,6 +266,8 @@ impl Parts {
                 sockets: run.imports.contains(Grant::Sockets),
                 http: run.imports.contains(Grant::Http),
                 funcs: run.imports.contains(Grant::Funcs),
+                actor: run.imports.contains(Grant::Actor),
+                process: run.imports.contains(Grant::Process),
             },
             program: entry.id.name().to_owned(),
             args: run.wasi.args.clone(),
