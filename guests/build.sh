@@ -123,6 +123,12 @@ c_component() {
     "$cache/$1.core.wasm" "built/$1.wasm"
 }
 
+# With the header of sdk/c. The runtime makes the component: its entry says what it exports.
+c_sdk() {
+  encoder c-types ../sdk/rust/wit ../sdk/c/wippy_types.h
+  clang -mexec-model=reactor -I ../sdk/c "$1/$1.c" -o "built/$1.wasm"
+}
+
 # --- Rust -----------------------------------------------------------------------------
 
 rust_command() {

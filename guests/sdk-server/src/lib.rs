@@ -22,7 +22,7 @@ impl Actor for Store {
                 let text = self.texts.get(&name.parse::<String>()?);
                 text.cloned().unwrap_or(().into())
             }
-            (topic, _) => Payload::text(format!("the store does not understand {topic}")),
+            _ => Payload::text("the store does not understand that"),
         };
         // Whoever asked may be gone by now: that is not the store's affair.
         message.reply(answer).ok();

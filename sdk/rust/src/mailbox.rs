@@ -75,18 +75,28 @@ pub fn receive_timeout(timeout: Duration) -> Result<Option<Message>> {
 
 /// The next message or event, in order of arrival; none when the time has passed. Without a
 /// timeout it waits for ever.
-pub fn next(timeout: Option<Duration>) -> Option<Received> {
-    processes::receive(timeout.map(nanoseconds)).map(Into::into)
+///
+/// # Errors
+///
+/// As [`receive`].
+pub fn next(timeout: Option<Duration>) -> Result<Option<Received>> {
+    Ok(processes::receive(timeout.map(nanoseconds))?.map(Into::into))
 }
 
-/// The next event; none when the time has passed. Without a timeout it waits for ever.
-pub fn next_event(timeout: Option<Duration>) -> Option<Event> {
-    processes::receive_event(timeout.map(nanoseconds)).map(Into::into)
+/// The next event; none when the time has passed (zero asks only what is there). Without a
+/// timeout it waits for ever.
+///
+/// # Errors
+///
+/// As [`receive`].
+pub fn next_event(timeout: Option<Duration>) -> Result<Option<Event>> {
+    Ok(processes::receive_event(timeout.map(nanoseconds))?.map(Into::into))
 }
 
 /// The events of this process, one after another, waiting for each. Messages stay in the mailbox.
+/// A function has none.
 pub fn events() -> impl Iterator<Item = Event> {
-    std::iter::from_fn(|| next_event(None))
+    std::iter::from_fn(|| next_event(None).ok().flatten())
 }
 
 /// Sends a message and waits up to 5 s for the reply: what the other one gives to

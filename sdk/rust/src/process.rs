@@ -97,14 +97,22 @@ pub fn lookup(name: &str) -> Result<Pid> {
 
 /// Whether the bad end of a linked process comes as an
 /// [`Event::LinkDown`](crate::Event::LinkDown) from now on, and does not end this one.
-pub fn trap_links(trap: bool) {
-    raw::set_options(raw::Options { trap_links: trap, ..raw::get_options() });
+///
+/// # Errors
+///
+/// `Invalid` in a function.
+pub fn trap_links(trap: bool) -> Result<()> {
+    Ok(raw::set_options(raw::Options { trap_links: trap, ..raw::get_options() })?)
 }
 
 /// Whether this process hears of newer versions of its entry, as
 /// [`Event::Outdated`](crate::Event::Outdated).
-pub fn upgradable(upgradable: bool) {
-    raw::set_options(raw::Options { upgradable, ..raw::get_options() });
+///
+/// # Errors
+///
+/// `Invalid` in a function.
+pub fn upgradable(upgradable: bool) -> Result<()> {
+    Ok(raw::set_options(raw::Options { upgradable, ..raw::get_options() })?)
 }
 
 /// Goes on as a new instance of the newest version of this process's entry, with the same PID,

@@ -71,7 +71,7 @@ impl<F: FnMut(Message) -> Result<Next>> Actor for F {
 /// The first error of one of its methods.
 pub fn run(actor: &mut (impl Actor + ?Sized)) -> Result<()> {
     loop {
-        let Some(received) = next(None) else { continue };
+        let Some(received) = next(None)? else { continue };
         let next = match received {
             Received::Message(message) => actor.on_message(message),
             Received::Event(Event::Cancel(cancellation)) => actor.on_cancel(cancellation),

@@ -185,7 +185,7 @@ impl Supervisor {
         mut self,
         on_message: impl FnMut(&mut Self, Message) -> Result<Next>,
     ) -> Result<()> {
-        trap_links(true);
+        trap_links(true)?;
         let all = 0..self.children.len();
         let outcome = self.start(all.clone()).and_then(|()| self.watch(on_message));
         self.stop(all);
@@ -197,7 +197,11 @@ impl Supervisor {
         mut on_message: impl FnMut(&mut Self, Message) -> Result<Next>,
     ) -> Result<()> {
         loop {
-            let event = match self.pending.pop_front().map(Received::Event).or_else(|| next(None)) {
+            let received = match self.pending.pop_front() {
+                Some(event) => Some(Received::Event(event)),
+                None => next(None)?,
+            };
+            let event = match received {
                 Some(Received::Event(event)) => event,
                 Some(Received::Message(message)) => match on_message(self, message)? {
                     Next::Continue => continue,
@@ -249,11 +253,12 @@ impl Supervisor {
             let _ = cancel(&pid, Some(within), Some("its supervisor stops it"));
             while self.pid(index) == Some(&pid) {
                 match next_event(None) {
-                    Some(Event::Exit(ended)) if ended.from == pid => {
+                    Ok(Some(Event::Exit(ended))) if ended.from == pid => {
                         self.ended(&ended);
                     }
-                    Some(event) => self.pending.push_back(event),
-                    None => {}
+                    Ok(Some(event)) => self.pending.push_back(event),
+                    Ok(None) => {}
+                    Err(_) => return,
                 }
             }
         }
