@@ -76,8 +76,6 @@ poll            rust_plain_component
 recurse         wat
 sdk-counter     rust_component
 sdk-counter-c   c_sdk
-sdk-probe       rust_component
-sdk-probe-c     c_sdk
 sdk-server      rust_component
 sdk-server-c    c_sdk
 sdk-supervisor  rust_component
