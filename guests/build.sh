@@ -28,6 +28,7 @@ recipes='
 args-many       rust_plain_component
 async-command   rust_plain_component
 async-functions rust_plain_component
+bench-actor     rust_plain_component
 bench-small     wat
 call-c          c_component
 call-rust       rust_plain_component

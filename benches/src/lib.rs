@@ -7,6 +7,7 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing)]
 
+pub mod erlang;
 pub mod floor;
 pub mod node;
 

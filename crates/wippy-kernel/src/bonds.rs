@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use wippy_model::Pid;
+
 use crate::ProcessContext;
 use crate::process::ProcessShared;
 use crate::watch::{NativeWatcher, Watcher};
@@ -18,8 +20,11 @@ const FEW: usize = 8;
 pub(crate) struct Bonds {
     /// Whoever watches from outside of any process.
     pub(crate) natives: Vec<NativeWatcher>,
-    /// The processes that monitor it, and how often.
-    watchers: BySerial<(ProcessContext, u32)>,
+    /// The processes that monitor it.
+    watchers: BySerial<ProcessContext>,
+    /// The processes that it monitors, and how often: an exit counts only where it is found
+    /// here, so that a monitor that was taken back is never heard of.
+    monitors: BySerial<(Pid, u32)>,
     /// The processes it is linked to.
     links: BySerial<Arc<ProcessShared>>,
 }
@@ -38,35 +43,49 @@ impl Bonds {
             }
             Watcher::Process(watcher) => {
                 let serial = watcher.shared().pid.serial();
-                match self.watchers.get_mut(serial) {
-                    Some((_, times)) => *times += 1,
-                    None => {
-                        self.watchers.sweep(|(watcher, _)| !watcher.shared().mailbox.is_closed());
-                        self.watchers.insert(serial, (watcher, 1));
-                    }
+                if self.watchers.get(serial).is_none() {
+                    self.watchers.sweep(|watcher| !watcher.shared().mailbox.is_closed());
+                    self.watchers.insert(serial, watcher);
                 }
             }
         }
     }
 
-    /// Detaches a process that monitors it; tells how many times it did.
-    pub(crate) fn unwatch(&mut self, watcher: &ProcessShared) -> u32 {
-        self.watchers.remove(watcher.pid.serial()).map_or(0, |(_, times)| times)
+    /// Detaches a process that monitors it.
+    pub(crate) fn unwatch(&mut self, watcher: &ProcessShared) {
+        drop(self.watchers.remove(watcher.pid.serial()));
     }
 
-    /// Links it; false when it was linked already.
-    pub(crate) fn link(&mut self, other: &Arc<ProcessShared>) -> bool {
-        let serial = other.pid.serial();
-        let new = self.links.get_mut(serial).is_none();
-        if new {
-            self.links.insert(serial, other.clone());
+    /// Counts a monitor of its own on another process.
+    pub(crate) fn add_monitor(&mut self, target: &Pid) {
+        match self.monitors.get_mut(target.serial()) {
+            Some((_, times)) => *times += 1,
+            None => self.monitors.insert(target.serial(), (target.clone(), 1)),
         }
-        new
     }
 
-    /// Takes a link back; false when there was none.
-    pub(crate) fn unlink(&mut self, other: u64) -> bool {
-        self.links.remove(other).is_some()
+    /// Takes its monitors on another process off the list; tells how many there were.
+    pub(crate) fn take_monitors(&mut self, target: &Pid) -> u32 {
+        match self.monitors.get(target.serial()) {
+            Some((pid, _)) if pid.is_same_process(target) => {}
+            _ => return 0,
+        }
+        self.monitors.remove(target.serial()).map_or(0, |(_, times)| times)
+    }
+
+    /// Whether it is linked to a process.
+    pub(crate) fn is_linked(&self, other: &Pid) -> bool {
+        self.links.get(other.serial()).is_some_and(|linked| linked.pid.is_same_process(other))
+    }
+
+    /// Links it; on this side.
+    pub(crate) fn link(&mut self, other: &Arc<ProcessShared>) {
+        self.links.insert(other.pid.serial(), other.clone());
+    }
+
+    /// Takes a link back, on this side; false when there was none.
+    pub(crate) fn unlink(&mut self, other: &Pid) -> bool {
+        self.is_linked(other) && self.links.remove(other.serial()).is_some()
     }
 
     /// Links and monitoring processes.
@@ -79,7 +98,7 @@ impl Bonds {
         self,
     ) -> (
         Vec<NativeWatcher>,
-        impl Iterator<Item = (ProcessContext, u32)>,
+        impl Iterator<Item = ProcessContext>,
         impl Iterator<Item = Arc<ProcessShared>>,
     ) {
         (self.natives, self.watchers.into_values(), self.links.into_values())
@@ -108,6 +127,15 @@ impl<T> BySerial<T> {
         match self {
             Self::Few(few) => few.len(),
             Self::Many(many) => many.len(),
+        }
+    }
+
+    fn get(&self, serial: u64) -> Option<&T> {
+        match self {
+            Self::Few(few) => {
+                few.iter().find(|(number, _)| *number == serial).map(|(_, value)| value)
+            }
+            Self::Many(many) => many.get(&serial),
         }
     }
 

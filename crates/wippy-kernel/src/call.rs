@@ -312,7 +312,8 @@ impl CallQueue {
 impl Calls {
     /// Whether any call is under way or asked for.
     pub(crate) fn are_there(&self, queue: &CallQueue) -> bool {
-        self.0.is_some() || !queue.asked.lock().is_empty()
+        // Counted by the process's own task, before a call is asked for.
+        self.0.is_some() || queue.count.load(Relaxed) > 0
     }
 
     /// Advances what is under way; whether a call has ended, so that whoever made it can
@@ -324,6 +325,9 @@ impl Calls {
         poller: &mut Poller<'_>,
     ) -> bool {
         let mut ended = false;
+        if !self.are_there(queue) {
+            return ended;
+        }
         loop {
             let asked = std::mem::take(&mut *queue.asked.lock());
             if asked.is_empty() && self.0.is_none() {

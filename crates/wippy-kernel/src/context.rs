@@ -1,7 +1,7 @@
 //! What a running process holds of the kernel: itself.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context as Poller, Poll};
@@ -153,29 +153,18 @@ impl ProcessContext {
 
     /// The next message or event, in order of arrival. A function has no mailbox and waits
     /// for ever, here and in all the others.
-    pub async fn receive(&self) -> Received {
-        self.has_mailbox().await;
-        self.receive_from(Lane::Both).await
+    pub fn receive(&self) -> impl Future<Output = Received> + '_ {
+        poll_fn(|poller| self.poll_receive(poller))
     }
 
     /// The next message.
-    pub async fn receive_message(&self) -> Message {
-        self.has_mailbox().await;
-        loop {
-            if let Received::Message(message) = self.receive_from(Lane::Messages).await {
-                return message;
-            }
-        }
+    pub fn receive_message(&self) -> impl Future<Output = Message> + '_ {
+        poll_fn(|poller| self.poll_message(poller))
     }
 
     /// The next event.
-    pub async fn receive_event(&self) -> Event {
-        self.has_mailbox().await;
-        loop {
-            if let Received::Event(event) = self.receive_from(Lane::Events).await {
-                return event;
-            }
-        }
+    pub fn receive_event(&self) -> impl Future<Output = Event> + '_ {
+        poll_fn(|poller| self.poll_event(poller))
     }
 
     /// Polls for the next message or event.
@@ -213,10 +202,6 @@ impl ProcessContext {
         if self.is_function() { None } else { self.shared.try_receive(Lane::Both) }
     }
 
-    async fn receive_from(&self, lane: Lane) -> Received {
-        poll_fn(|poller| self.shared.poll_receive(lane, poller)).await
-    }
-
     /// The next message, if one waits.
     pub fn try_receive_message(&self) -> Option<Message> {
         if self.is_function() {
@@ -242,12 +227,6 @@ impl ProcessContext {
         match self.is_function() {
             true => Poll::Pending,
             false => self.shared.mailbox.poll_waits(lane, poller),
-        }
-    }
-
-    async fn has_mailbox(&self) {
-        if self.is_function() {
-            std::future::pending::<()>().await;
         }
     }
 }

@@ -12,13 +12,12 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tokio::time::timeout;
-use wippy_model::{
-    Context, EntryId, Error, Exit, Home, Message, Pid, PidText, Result, Scope, Value,
-};
+use wippy_model::{Context, EntryId, Error, Exit, Home, Message, Pid, Result, Scope, Value};
 
 use crate::host::Host;
 use crate::mailbox::Mailbox;
-use crate::names::{self, Names};
+use crate::names;
+use crate::post;
 use crate::process::{Code, ProcessShared};
 use crate::table::Table;
 use crate::task::ProcessTask;
@@ -95,7 +94,6 @@ type Hosts = HashMap<EntryId, Arc<Host>>;
 pub(crate) struct Inner {
     node: Box<str>,
     incarnation: u64,
-    authorizer: Option<Box<dyn Authorizer>>,
     /// What processes are made of.
     units: Units,
     /// What can be called.
@@ -106,7 +104,6 @@ pub(crate) struct Inner {
     /// Serialises changes of hosts; readers never take it.
     registering: Mutex<()>,
     table: Arc<Table>,
-    pub(crate) names: Names,
     serial: AtomicU64,
     stopping: AtomicBool,
 }
@@ -117,14 +114,12 @@ impl Kernel {
         Self(Arc::new(Inner {
             node: options.node,
             incarnation: options.incarnation,
-            authorizer: options.authorizer,
             units: Units::new("process"),
             functions: Units::new("function"),
             hosts: ArcSwap::default(),
             default_hosts: Mutex::default(),
             registering: Mutex::new(()),
-            table: Arc::new(Table::new()),
-            names: Names::default(),
+            table: Arc::new(Table::new(options.authorizer)),
             serial: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
         }))
@@ -280,24 +275,32 @@ impl Kernel {
             context,
             Mailbox::new(limits.mailbox),
         ));
+        place.keep();
+        let unborn = Unborn(Some(shared.clone()));
         for message in messages {
-            no_handles(&message)?;
+            post::no_handles(&message)?;
             shared.mailbox.push_message(message)?;
         }
-        // What can be refused comes first; from here on there is a process.
-        if let Some(name) = &name {
-            self.0.names.register(name, &shared)?;
+        if link.is_some() {
+            shared.reserve_event()?;
         }
-        promised.keep();
-        place.keep();
-        if let Some(watcher) = watcher {
-            shared.watch(watcher);
-        }
-        // The table first: code that runs at once on another worker may look itself up.
+        // The table before the name: whoever looks the name up finds the process, too.
         self.0.table.insert(shared.clone());
-        drop(promised_link);
+        if let Some(name) = &name {
+            self.0.table.names.register(name, &shared)?;
+        }
+        // What can be refused comes first; from here on there is a process.
+        unborn.keep();
+        promised.keep();
+        promised_link.keep();
+        match watcher {
+            Some(Watcher::Process(watcher)) => links::monitor_reserved(&watcher, &shared),
+            Some(native) => shared.watch(native),
+            None => {}
+        }
         if let Some(linked) = &link
-            && let Err(error) = links::link(linked.shared(), &shared)
+            && links::link_reserved(linked.shared(), &shared).is_err()
+            && let Some(error) = Exit::NoProcess.error()
         {
             // As if it had been linked, and the other one gone.
             shared.end_linked(linked.pid().clone(), error);
@@ -329,31 +332,7 @@ impl Kernel {
     /// `NotFound` when the target is gone, `Unavailable` (retryable) when its mailbox is
     /// full, `ResourceExhausted` when the message is larger than one may be.
     pub fn send<'a>(&self, target: impl Into<Address<'a>>, message: Message) -> Result<()> {
-        let target = target.into();
-        let found = self.find(target);
-        if self.0.authorizer.is_some() {
-            // A PID says where it belongs also when it is gone.
-            match (&found, target) {
-                (Some((process, _)), _) => self.may_send(&message, process.pid.host())?,
-                (None, Address::Pid(pid)) => self.may_send(&message, pid.host())?,
-                (None, Address::Text(text)) => {
-                    if let Ok(pid) = Pid::parse(text) {
-                        self.may_send(&message, pid.host())?;
-                    }
-                }
-            }
-        }
-        no_handles(&message)?;
-        let sent = match found {
-            Some((process, 0)) => process.mailbox.push_message(message),
-            Some((process, call)) => process.reply(call, message),
-            None => Err(target.not_found()),
-        };
-        sent.map_err(|error| error.context(format_args!("cannot send to {target}")))
-    }
-
-    fn may_send(&self, message: &Message, host: &EntryId) -> Result<()> {
-        self.authorize(&message.context, "process.send", host.as_str())
+        self.0.table.send(target.into(), message)
     }
 
     /// Ends a process now, in the middle of a busy loop or a host call too.
@@ -402,11 +381,8 @@ impl Kernel {
 
     /// Takes every monitor of `watcher` on `target` back.
     pub fn unmonitor(&self, watcher: &ProcessContext, target: &Pid) {
-        if let Some((target, _)) = self.find(target.into()) {
-            for _ in 0..target.unwatch(watcher.shared()) {
-                watcher.shared().release_event();
-            }
-        }
+        let found = self.find(target.into()).map(|(found, _)| found);
+        links::unmonitor(watcher, target, found.as_deref());
     }
 
     /// Links two processes; a link to one that is gone breaks at once.
@@ -423,9 +399,8 @@ impl Kernel {
 
     /// Takes a link back, on both sides.
     pub fn unlink(&self, one: &ProcessContext, other: &Pid) {
-        if let Some((other, _)) = self.find(other.into()) {
-            links::unlink(one.shared(), &other);
-        }
+        let found = self.find(other.into()).map(|(found, _)| found);
+        links::unlink(one.shared(), other, found.as_deref());
     }
 
     /// Watches a process from outside.
@@ -445,7 +420,7 @@ impl Kernel {
     /// `Invalid` for what is no name, `AlreadyExists` when another process has it, `NotFound` when
     /// there is no such process, and past the limits of names.
     pub fn register<'a>(&self, name: &str, holder: impl Into<Address<'a>>) -> Result<()> {
-        self.0.names.register(name, &self.process(holder.into())?)
+        self.0.table.names.register(name, &self.process(holder.into())?)
     }
 
     /// Takes a name from its holder.
@@ -454,7 +429,7 @@ impl Kernel {
     ///
     /// `NotFound` when nobody has the name, `PermissionDenied` when another process has.
     pub fn unregister(&self, name: &str, holder: &ProcessContext) -> Result<()> {
-        self.0.names.unregister(name, holder.shared())
+        self.0.table.names.unregister(name, holder.shared())
     }
 
     /// Whose name it is.
@@ -463,7 +438,7 @@ impl Kernel {
     ///
     /// `NotFound` when nobody has it.
     pub fn lookup(&self, name: &str) -> Result<Pid> {
-        let holder = self.0.names.get(name).ok_or_else(|| Address::Text(name).not_found())?;
+        let holder = self.0.table.names.get(name).ok_or_else(|| Address::Text(name).not_found())?;
         Ok(holder.pid.clone())
     }
 
@@ -476,10 +451,11 @@ impl Kernel {
     pub fn resolve(&self, address: Address<'_>) -> Result<Pid> {
         match (self.find(address), address) {
             (Some((process, _)), _) => Ok(process.pid.clone()),
-            (None, Address::Pid(pid)) => Ok(pid.clone()),
-            (None, Address::Text(text)) if text.starts_with('{') => {
-                Pid::parse(text).map_err(|error| Error::invalid(error.to_string()))
-            }
+            (None, Address::Pid(pid)) => Ok(pid.process()),
+            (None, Address::Text(text)) if text.starts_with('{') => match Pid::parse(text) {
+                Ok(pid) => Ok(pid.process()),
+                Err(error) => Err(Error::invalid(error.to_string())),
+            },
             (None, Address::Text(_)) => Err(address.not_found()),
         }
     }
@@ -508,7 +484,7 @@ impl Kernel {
         }
         // The processes' own deadlines end them; the margin is for the way there.
         let margin = Duration::from_millis(500);
-        if timeout(grace + margin, self.0.table.empty()).await.is_err() {
+        if timeout(grace.saturating_add(margin), self.0.table.empty()).await.is_err() {
             for process in self.0.table.all() {
                 tracing::warn!(
                     pid = %process.pid,
@@ -543,21 +519,8 @@ impl Kernel {
         }
     }
 
-    /// The process at an address, and the call where it is a reply address. The whole PID must
-    /// fit: permissions look at the host that it names.
     fn find(&self, address: Address<'_>) -> Option<(Arc<ProcessShared>, u64)> {
-        match address {
-            Address::Pid(pid) => {
-                let found = self.0.table.get(pid.serial())?;
-                found.pid.is_same_process(pid).then(|| (found, pid.call()))
-            }
-            Address::Text(text) if text.starts_with('{') => {
-                let text = PidText::parse(text)?;
-                let found = self.0.table.get(text.serial())?;
-                text.names(&found.pid).then(|| (found, text.call()))
-            }
-            Address::Text(name) => Some((self.0.names.get(name)?, 0)),
-        }
+        self.0.table.find(address)
     }
 
     fn process(&self, address: Address<'_>) -> Result<Arc<ProcessShared>> {
@@ -570,7 +533,7 @@ impl Kernel {
     ///
     /// Of kind `PermissionDenied`, naming action, resource and actor.
     pub fn authorize(&self, context: &Context, action: &str, resource: &str) -> Result<()> {
-        match &self.0.authorizer {
+        match &self.0.table.authorizer {
             Some(authorizer) => authorizer.allow(context, action, resource),
             None => Ok(()),
         }
@@ -588,7 +551,7 @@ impl Kernel {
         resource: &str,
         meta: &Value,
     ) -> Result<()> {
-        match &self.0.authorizer {
+        match &self.0.table.authorizer {
             Some(authorizer) => authorizer.allow_with(context, action, resource, meta),
             None => Ok(()),
         }
@@ -600,7 +563,7 @@ impl Kernel {
     ///
     /// `NotFound`, naming the policy or group that does not exist.
     pub fn scope(&self, policies: &[EntryId], groups: &[EntryId]) -> Result<Scope> {
-        match &self.0.authorizer {
+        match &self.0.table.authorizer {
             Some(authorizer) => authorizer.scope(policies, groups),
             None => Err(Error::not_found("this node has no policies")),
         }
@@ -608,18 +571,7 @@ impl Kernel {
 
     /// Those policies of a scope that deny: whatever is derived from the scope keeps them.
     pub fn denials(&self, scope: &Scope) -> Scope {
-        self.0.authorizer.as_ref().map_or_else(Scope::default, |own| own.denials(scope))
-    }
-}
-
-/// Refuses handles: they are worth nothing in another process.
-fn no_handles(message: &Message) -> Result<()> {
-    match message.payloads.iter().find_map(Value::holds_handle) {
-        None => Ok(()),
-        Some(handle) => Err(Error::invalid(format!(
-            "a handle of {} cannot leave its process in a message",
-            handle.name
-        ))),
+        self.0.table.authorizer.as_ref().map_or_else(Scope::default, |own| own.denials(scope))
     }
 }
 
@@ -641,7 +593,26 @@ impl Promised {
 impl Drop for Promised {
     fn drop(&mut self) {
         if let Some(watcher) = self.0.take() {
-            watcher.shared().release_event();
+            watcher.shared().release_events(1);
+        }
+    }
+}
+
+/// A process of a spawn that may still be refused: then nothing is left of it.
+struct Unborn(Option<Arc<ProcessShared>>);
+
+impl Unborn {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unborn {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.take() {
+            shared.host.first_slice();
+            // Whoever found it in the table hears that there is no such process.
+            shared.end(Exit::NoProcess);
         }
     }
 }

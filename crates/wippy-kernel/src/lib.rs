@@ -15,8 +15,10 @@
 //! - Lifecycle events travel in a lane of their own and are never dropped.
 //! - No globals: two kernels run side by side in one test.
 //!
-//! Locks are `parking_lot` mutexes, held for a few instructions, never across an await and
-//! never two at once.
+//! Locks are `parking_lot` mutexes, held for a few instructions and never across an await. Two
+//! are held at once in three places, each in one order: the bonds of the two sides of a link
+//! (`links.rs`), the names of a process and then those of the node (`names.rs`), and the bonds
+//! of a process and then, of those who watch it, whether their mailbox is closed (`bonds.rs`).
 
 mod address;
 mod authorizer;
@@ -29,6 +31,7 @@ mod links;
 mod mailbox;
 mod names;
 mod others;
+mod post;
 mod process;
 mod request;
 mod table;

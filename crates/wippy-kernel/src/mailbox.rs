@@ -15,6 +15,9 @@ use crate::address::gone;
 /// Events that may wait or be reserved in one mailbox: monitors and links it holds.
 pub(crate) const EVENTS_MAX: usize = 1 << 16;
 
+/// Futures of one process that wait at once for what arrives: guests with concurrent calls.
+const WAITERS_MAX: usize = 64;
+
 /// What arrives in a mailbox.
 #[derive(Debug)]
 pub enum Received {
@@ -40,9 +43,21 @@ struct Queue {
     sequence: u64,
     /// EXIT and LINK_DOWN events promised or waiting.
     reserved: usize,
-    receiver: Option<Waker>,
+    /// The CANCEL event that waits, by its sequence number.
+    cancel: Option<u64>,
+    /// The OUTDATED event that waits.
+    outdated: Option<u64>,
+    waiters: Waiters,
     limits: MailboxLimits,
     closed: bool,
+}
+
+/// Who is woken by what arrives: the task, and with it futures inside it that have wakers of
+/// their own.
+#[derive(Default)]
+struct Waiters {
+    first: Option<Waker>,
+    others: Vec<Waker>,
 }
 
 pub(crate) struct Mailbox(Mutex<Queue>);
@@ -87,9 +102,9 @@ impl Mailbox {
         queue.bytes += size;
         let sequence = queue.next();
         queue.messages.push_back((sequence, size, message));
-        let receiver = queue.receiver.take();
+        let waiters = std::mem::take(&mut queue.waiters);
         drop(queue);
-        wake(receiver);
+        waiters.wake();
         Ok(())
     }
 
@@ -109,13 +124,13 @@ impl Mailbox {
         Ok(())
     }
 
-    /// Gives a promise back that no event will use; false when it was given back with all
-    /// others, at the end.
-    pub(crate) fn release_event(&self) -> bool {
+    /// Gives promises back that no event will use. Tells how many: none, when they were given
+    /// back with all others, at the end.
+    pub(crate) fn release_events(&self, promised: usize) -> usize {
         let mut queue = self.0.lock();
-        let promised = queue.reserved > 0;
-        queue.reserved -= usize::from(promised);
-        promised
+        let released = promised.min(queue.reserved);
+        queue.reserved -= released;
+        released
     }
 
     /// Puts back what was taken and not looked at, before all that waits and in that order.
@@ -141,6 +156,13 @@ impl Mailbox {
                     queue.messages.push_front((sequence, size, message));
                 }
                 Received::Event(event) => {
+                    if let Some(waiting) = queue.merging(event.kind) {
+                        // The newer one, which waits, says all that this one says.
+                        if waiting.is_some() {
+                            continue;
+                        }
+                        *waiting = Some(sequence);
+                    }
                     bonds += usize::from(is_bond(event.kind));
                     queue.events.push_front((sequence, event));
                 }
@@ -156,20 +178,24 @@ impl Mailbox {
         if queue.closed {
             return;
         }
-        // Asking twice is one wish: the later deadline and reason stand. And one newer version
-        // is as good a reason as two.
-        if !is_bond(event.kind)
-            && let Some((_, waiting)) =
-                queue.events.iter_mut().find(|(_, waiting)| waiting.kind == event.kind)
+        // Asking twice is one wish: the sooner deadline and the later reason stand. And one
+        // newer version is as good a reason as two.
+        if let Some(Some(waiting)) = queue.merging(event.kind).copied()
+            && let Ok(position) = queue.events.binary_search_by_key(&waiting, |(number, _)| *number)
+            && let Some((_, waiting)) = queue.events.get_mut(position)
         {
-            *waiting = event;
+            let deadline = [event.deadline, waiting.deadline].into_iter().flatten().min();
+            *waiting = Event { deadline, ..event };
             return;
         }
         let sequence = queue.next();
+        if let Some(waiting) = queue.merging(event.kind) {
+            *waiting = Some(sequence);
+        }
         queue.events.push_back((sequence, event));
-        let receiver = queue.receiver.take();
+        let waiters = std::mem::take(&mut queue.waiters);
         drop(queue);
-        wake(receiver);
+        waiters.wake();
     }
 
     /// Ready while something waits in the lane; takes nothing.
@@ -184,7 +210,9 @@ impl Mailbox {
         if waits {
             return Poll::Ready(());
         }
-        queue.wake_later(poller);
+        let crowd = queue.waiters.add(poller);
+        drop(queue);
+        crowd.wake();
         Poll::Pending
     }
 
@@ -193,7 +221,9 @@ impl Mailbox {
         match queue.pop(lane) {
             Some(received) => Poll::Ready(received),
             None => {
-                queue.wake_later(poller);
+                let crowd = queue.waiters.add(poller);
+                drop(queue);
+                crowd.wake();
                 Poll::Pending
             }
         }
@@ -236,7 +266,9 @@ impl Default for Queue {
             // What is put back goes below: half of all numbers are free for it.
             sequence: 1 << 63,
             reserved: 0,
-            receiver: None,
+            cancel: None,
+            outdated: None,
+            waiters: Waiters::default(),
             limits: MailboxLimits::default(),
             closed: false,
         }
@@ -249,9 +281,12 @@ impl Queue {
         self.sequence
     }
 
-    fn wake_later(&mut self, poller: &Poller<'_>) {
-        if !self.receiver.as_ref().is_some_and(|waker| waker.will_wake(poller.waker())) {
-            self.receiver = Some(poller.waker().clone());
+    /// Which event of a kind waits, where those of this kind merge.
+    fn merging(&mut self, kind: EventKind) -> Option<&mut Option<u64>> {
+        match kind {
+            EventKind::Cancel => Some(&mut self.cancel),
+            EventKind::Outdated => Some(&mut self.outdated),
+            EventKind::Exit | EventKind::LinkDown => None,
         }
     }
 
@@ -269,6 +304,9 @@ impl Queue {
         if take_event {
             let (_, event) = self.events.pop_front()?;
             self.reserved -= usize::from(is_bond(event.kind)).min(self.reserved);
+            if let Some(waiting) = self.merging(event.kind) {
+                *waiting = None;
+            }
             Some(Received::Event(event))
         } else {
             let (_, size, message) = self.messages.pop_front()?;
@@ -292,8 +330,40 @@ pub(crate) fn is_bond(kind: EventKind) -> bool {
     matches!(kind, EventKind::Exit | EventKind::LinkDown)
 }
 
-fn wake(receiver: Option<Waker>) {
-    if let Some(waker) = receiver {
-        waker.wake();
+impl Waiters {
+    /// Remembers who waits. Of a crowd that is too large the others are given back, to be woken
+    /// and to come again.
+    fn add(&mut self, poller: &Poller<'_>) -> Self {
+        let waker = poller.waker();
+        match &self.first {
+            // Nearly always it is the task alone.
+            None if self.others.is_empty() => {
+                self.first = Some(waker.clone());
+                return Self::default();
+            }
+            Some(first) if first.will_wake(waker) => return Self::default(),
+            _ => {}
+        }
+        if self.first.iter().chain(&self.others).any(|one| one.will_wake(waker)) {
+            return Self::default();
+        }
+        let crowd = match self.others.len() >= WAITERS_MAX {
+            true => std::mem::take(self),
+            false => Self::default(),
+        };
+        match self.first {
+            None => self.first = Some(waker.clone()),
+            Some(_) => self.others.push(waker.clone()),
+        }
+        crowd
+    }
+
+    fn wake(self) {
+        if let Some(first) = self.first {
+            first.wake();
+        }
+        for other in self.others {
+            other.wake();
+        }
     }
 }

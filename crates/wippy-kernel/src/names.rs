@@ -1,8 +1,8 @@
 //! Names of processes: each belongs to at most one living process.
 //!
 //! The holder keeps a list of its names, so that they are free before its exit is announced.
-//! Taking a name writes the map first and the list second; a holder that ends in between has
-//! closed its list, and the name is given back.
+//! Whoever gives or takes a name holds the list of its holder and then, for a moment, the map:
+//! never the other way round.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -54,55 +54,59 @@ impl Names {
     /// Gives a process a name; its own one changes nothing.
     pub(crate) fn register(&self, name: &str, holder: &Arc<ProcessShared>) -> Result<()> {
         check(name)?;
-        if holder.names.lock().0.as_ref().is_some_and(|own| own.len() >= NAMES_MAX) {
-            return Err(Error::new(
+        let mut own = holder.names.lock();
+        let Some(own) = &mut own.0 else { return Err(gone()) };
+        let name: Arc<str> = name.into();
+        let mut names = self.0.write();
+        let full = names.len() >= NODE_NAMES_MAX;
+        match names.entry(name.clone()) {
+            Entry::Occupied(taken) if Arc::ptr_eq(taken.get(), holder) => Ok(()),
+            Entry::Occupied(taken) => Err(Error::new(
+                Kind::AlreadyExists,
+                format!("the name {name:?} is taken by {}", taken.get().pid),
+            )),
+            Entry::Vacant(_) if own.len() >= NAMES_MAX => Err(Error::new(
                 Kind::ResourceExhausted,
                 format!("cannot register {name:?}: a process has at most {NAMES_MAX} names"),
-            ));
-        }
-        let name: Arc<str> = name.into();
-        {
-            let mut names = self.0.write();
-            let full = names.len() >= NODE_NAMES_MAX;
-            match names.entry(name.clone()) {
-                Entry::Occupied(taken) if Arc::ptr_eq(taken.get(), holder) => return Ok(()),
-                Entry::Occupied(taken) => {
-                    return Err(Error::new(
-                        Kind::AlreadyExists,
-                        format!("the name {name:?} is taken by {}", taken.get().pid),
-                    ));
-                }
-                Entry::Vacant(_) if full => {
-                    return Err(Error::unavailable(format!(
-                        "cannot register {name:?}: the node has {NODE_NAMES_MAX} names"
-                    )));
-                }
-                Entry::Vacant(free) => drop(free.insert(holder.clone())),
+            )),
+            Entry::Vacant(_) if full => Err(Error::unavailable(format!(
+                "cannot register {name:?}: the node has {NODE_NAMES_MAX} names"
+            ))),
+            Entry::Vacant(free) => {
+                free.insert(holder.clone());
+                own.push(name);
+                Ok(())
             }
         }
-        if let Some(own) = &mut holder.names.lock().0 {
-            own.push(name);
-            return Ok(());
-        }
-        self.remove(&name, holder);
-        Err(gone())
     }
 
     /// Takes a name from its holder.
     pub(crate) fn unregister(&self, name: &str, holder: &Arc<ProcessShared>) -> Result<()> {
-        if !self.remove(name, holder) {
-            return Err(match self.get(name) {
-                None => Error::not_found(format!("no process is registered as {name:?}")),
-                Some(other) => Error::new(
-                    Kind::PermissionDenied,
-                    format!("the name {name:?} belongs to {}", other.pid),
-                ),
-            });
+        let mut own = holder.names.lock();
+        let other = {
+            let mut names = self.0.write();
+            match names.get(name) {
+                Some(found) if Arc::ptr_eq(found, holder) => {
+                    // Never the last reference: the holder's list is held.
+                    drop(names.remove(name));
+                    None
+                }
+                found => Some(found.map(|other| other.pid.clone())),
+            }
+        };
+        match other {
+            None => {
+                if let Some(own) = &mut own.0 {
+                    own.retain(|one| &**one != name);
+                }
+                Ok(())
+            }
+            Some(None) => Err(Error::not_found(format!("no process is registered as {name:?}"))),
+            Some(Some(other)) => Err(Error::new(
+                Kind::PermissionDenied,
+                format!("the name {name:?} belongs to {other}"),
+            )),
         }
-        if let Some(own) = &mut holder.names.lock().0 {
-            own.retain(|one| &**one != name);
-        }
-        Ok(())
     }
 
     /// Whose name it is.

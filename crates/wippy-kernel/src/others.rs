@@ -60,7 +60,7 @@ impl ProcessContext {
             payloads,
             context: self.context().clone(),
         };
-        self.node()?.send(target, message)
+        self.shared().host.table.send(target.into(), message)
     }
 
     /// Sends a message and waits for the reply: the first message that is sent to its `from`.

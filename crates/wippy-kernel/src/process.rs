@@ -33,6 +33,10 @@ pub(crate) const SIGNAL_UPGRADE: u8 = 8;
 /// Signals that end a process at once.
 pub(crate) const SIGNALS_END: u8 = SIGNAL_TERMINATE | SIGNAL_LINKED;
 
+/// The longest that a cancelled process is given: what is longer cannot be told from never, and
+/// a clock cannot count to all that a caller can say.
+const WITHIN_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// Events of monitors and links that are promised or wait, on one node.
 const NODE_BONDS_MAX: usize = 1 << 22;
 
@@ -168,6 +172,10 @@ impl ProcessShared {
         self.signals.load(Ordering::Acquire) & signal != 0
     }
 
+    pub(crate) fn any_signal(&self) -> bool {
+        self.signals.load(Ordering::Acquire) != 0
+    }
+
     pub(crate) fn terminate(&self) {
         self.signals.fetch_or(SIGNAL_TERMINATE, Ordering::Release);
         self.task.wake();
@@ -202,13 +210,15 @@ impl ProcessShared {
     }
 
     pub(crate) fn options(&self) -> Options {
-        let upgradable = self.upgradable.load(Ordering::Acquire);
+        let upgradable = self.upgradable.load(Ordering::SeqCst);
         Options { trap_links: self.traps_links(), upgradable }
     }
 
     pub(crate) fn set_options(&self, options: Options) {
         self.trap_links.store(options.trap_links, Ordering::Release);
-        self.upgradable.store(options.upgradable, Ordering::Release);
+        // Who becomes upgradable looks for a newer version after it has said so, and who brings
+        // one looks at this after it has put it there: one of them sees the other.
+        self.upgradable.store(options.upgradable, Ordering::SeqCst);
     }
 
     /// Tells it that there is a version of an entry, where that is newer than what it runs and
@@ -242,11 +252,10 @@ impl ProcessShared {
         })
     }
 
-    /// Gives a promise back that no event will use.
-    pub(crate) fn release_event(&self) {
-        if self.mailbox.release_event() {
-            self.host.table.bonds.fetch_sub(1, Ordering::Relaxed);
-        }
+    /// Gives promises back that no event will use.
+    pub(crate) fn release_events(&self, promised: usize) {
+        let released = self.mailbox.release_events(promised);
+        self.host.table.bonds.fetch_sub(released, Ordering::Relaxed);
     }
 
     pub(crate) fn poll_receive(&self, lane: Lane, poller: &mut Poller<'_>) -> Poll<Received> {
@@ -272,7 +281,7 @@ impl ProcessShared {
 
     pub(crate) fn ask_to_end(&self, from: &Pid, within: Duration, reason: Option<Box<str>>) {
         // Nobody can put off the end that somebody else has asked for.
-        let mut within = within;
+        let mut within = within.min(WITHIN_MAX);
         {
             let mut cancel = self.cancel.lock();
             let now = Instant::now();
@@ -303,11 +312,10 @@ impl ProcessShared {
         watcher.tell(&self.pid, &exit, SystemTime::now());
     }
 
-    /// Detaches the watches of a process; tells how many there were.
-    pub(crate) fn unwatch(&self, watcher: &ProcessShared) -> u32 {
-        match &mut *self.ending.lock() {
-            Ending::Alive(bonds) => bonds.unwatch(watcher),
-            Ending::Ended(_) => 0,
+    /// Detaches a process that watches.
+    pub(crate) fn unwatch(&self, watcher: &ProcessShared) {
+        if let Ending::Alive(bonds) = &mut *self.ending.lock() {
+            bonds.unwatch(watcher);
         }
     }
 
@@ -319,11 +327,7 @@ impl ProcessShared {
         self.host.table.bonds.fetch_sub(promised, Ordering::Relaxed);
         self.replies.lock().close();
         let names = self.names.lock().close();
-        if !names.is_empty()
-            && let Some(kernel) = self.host.kernel.upgrade()
-        {
-            kernel.names.free(&names, self);
-        }
+        self.host.table.names.free(&names, self);
         self.host.table.remove(self.pid.serial());
         self.host.release();
         let exit = Arc::new(exit);
@@ -345,10 +349,8 @@ impl ProcessShared {
         for watcher in natives {
             watcher.tell(&exit);
         }
-        for (watcher, times) in watchers {
-            for _ in 0..times {
-                Watcher::Process(watcher.clone()).tell(&self.pid, &exit, at);
-            }
+        for watcher in watchers {
+            watcher.shared().monitored_ended(&self.pid, &exit, at);
         }
         for linked in links {
             linked.link_broken(&self.pid, &exit, at);

@@ -50,6 +50,11 @@ impl Replies {
         Some(self.open.swap_remove(position).1)
     }
 
+    /// Gives up all that are open: the code that waits is never resumed.
+    pub(crate) fn give_up(&mut self) {
+        self.open.clear();
+    }
+
     /// No further replies: the process ends.
     pub(crate) fn close(&mut self) {
         *self = Self { closed: true, ..Self::default() };
@@ -87,6 +92,17 @@ pub(crate) async fn request(
 ) -> Result<Message> {
     let kernel = caller.kernel().ok_or_else(|| Error::unavailable("the node is stopping"))?;
     let shown = target.to_string();
+    // A name is looked up once: the one that is watched is the one that is asked.
+    let pid;
+    let target = match target {
+        Address::Text(name) if !name.starts_with('{') => {
+            pid = kernel
+                .resolve(target)
+                .map_err(|error| error.context(format_args!("cannot send to {target}")))?;
+            Address::Pid(&pid)
+        }
+        target => target,
+    };
     let shared = caller.shared();
     let (call, mut reply) = shared.replies.lock().open()?;
     let _open = Open(shared, call);

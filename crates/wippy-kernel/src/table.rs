@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::Authorizer;
+use crate::names::Names;
 use crate::process::ProcessShared;
 
 const SHARDS: usize = 64;
@@ -42,15 +44,21 @@ pub(crate) struct Table {
     awaited: AtomicBool,
     /// Events of monitors and links that are promised or wait, on the whole node.
     pub(crate) bonds: AtomicUsize,
+    /// The names of processes.
+    pub(crate) names: Names,
+    /// Who decides on permissions.
+    pub(crate) authorizer: Option<Box<dyn Authorizer>>,
 }
 
 impl Table {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(authorizer: Option<Box<dyn Authorizer>>) -> Self {
         Self {
             shards: std::array::from_fn(|_| Shard::default()),
             removed: Notify::new(),
             awaited: AtomicBool::new(false),
             bonds: AtomicUsize::new(0),
+            names: Names::default(),
+            authorizer,
         }
     }
 

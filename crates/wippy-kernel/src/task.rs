@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::task::{Context as Poller, Poll};
+use std::task::{Context as Poller, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -48,6 +48,8 @@ pub(crate) struct ProcessTask {
     stage: Stage,
     /// The functions that its code has called.
     calls: Calls,
+    /// What `shared.task` would wake.
+    waker: Option<Waker>,
     /// The code has used up the last slice: this one begins with the calls.
     calls_first: bool,
     /// `max_execution_ms`: counted from the first poll.
@@ -74,6 +76,7 @@ impl ProcessTask {
             shared,
             stage: Stage::Admitted(process),
             calls: Calls::default(),
+            waker: None,
             calls_first: false,
             execution_max: limits.execution_max,
             context_deadline,
@@ -92,9 +95,6 @@ impl ProcessTask {
             // Nobody else sets it.
             let _ = self.shared.end_by.set(deadline);
             self.execution = Some(Box::pin(sleep_until(deadline)));
-        }
-        if let Stage::Admitted(process) = std::mem::replace(&mut self.stage, Stage::Ended) {
-            self.start(process);
         }
     }
 
@@ -233,7 +233,8 @@ impl ProcessTask {
         let shared = &*self.shared;
         let start = shared.host.started.elapsed();
         shared.slice_start_ns.store(start.as_nanos() as u64, Relaxed);
-        shared.steps.fetch_add(1, Relaxed);
+        // Nobody else writes them: a plain addition will do.
+        shared.steps.store(shared.steps.load(Relaxed) + 1, Relaxed);
         let slice = shared.host.spec.slice;
         let slice_is_over = || shared.host.started.elapsed().saturating_sub(start) >= slice;
         let (calls, calls_first) = (&mut self.calls, &mut self.calls_first);
@@ -266,7 +267,7 @@ impl ProcessTask {
             }
         }));
         let used = shared.host.started.elapsed().saturating_sub(start);
-        shared.cpu_ns.fetch_add(used.as_nanos() as u64, Relaxed);
+        shared.cpu_ns.store(shared.cpu_ns.load(Relaxed) + used.as_nanos() as u64, Relaxed);
         match poll {
             Ok(poll) => poll,
             Err(panic) => Poll::Ready(host_panic(&*panic)),
@@ -291,14 +292,25 @@ impl Future for ProcessTask {
 
     fn poll(self: Pin<&mut Self>, poller: &mut Poller<'_>) -> Poll<()> {
         let this = self.get_mut();
-        // Before the signals are read: one set after the look wakes the task again.
-        this.shared.task.register(poller.waker());
-        if matches!(this.stage, Stage::Admitted(_)) {
+        // Before the signals are read: one set after the look wakes the task again. A waker that
+        // is there stays until a signal takes it, and from the first signal on each poll looks.
+        let known = this.waker.as_ref().is_some_and(|known| known.will_wake(poller.waker()));
+        if !known || this.shared.any_signal() {
+            this.shared.task.register(poller.waker());
+            this.waker = Some(poller.waker().clone());
+        }
+        let admitted = matches!(this.stage, Stage::Admitted(_));
+        if admitted {
             this.begin();
         }
         if let Some(exit) = this.ended_from_outside(poller) {
             this.end(exit);
             return Poll::Ready(());
+        }
+        if admitted
+            && let Stage::Admitted(process) = std::mem::replace(&mut this.stage, Stage::Ended)
+        {
+            this.start(process);
         }
         match this.step(poller) {
             Poll::Pending => Poll::Pending,

@@ -38,15 +38,23 @@ impl ProcessShared {
     /// mailbox and not looked at goes back.
     pub(crate) fn ask_upgrade(&self, upgrade: Upgrade, unread: Vec<Received>) {
         self.put_back(unread);
+        self.replies.lock().give_up();
         *self.upgrade.lock() = Some(Box::new(upgrade));
         self.signals.fetch_or(SIGNAL_UPGRADE, Ordering::Release);
     }
 
     /// Its code has been replaced.
     pub(crate) fn become_code(&self, code: Code, limits: &Limits) {
+        let entry = code.entry.clone();
         self.mailbox.set_limits(limits.mailbox);
         self.memory_bytes.store(0, Ordering::Relaxed);
         *self.code.lock() = code;
+        // Who brought a newer version meanwhile took it for what it was before.
+        if let Some(kernel) = self.host.kernel.upgrade()
+            && let Some(version) = crate::Kernel::from_inner(kernel).version(&entry)
+        {
+            self.tell_version(&entry, version);
+        }
     }
 
     /// The wish, once.

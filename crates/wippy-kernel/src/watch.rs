@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context as Poller, Poll, ready};
 
 use tokio::sync::oneshot;
-use wippy_model::{Event, EventKind, Exit, Pid};
+use wippy_model::{Exit, Pid};
 
 use crate::ProcessContext;
 
@@ -37,14 +37,7 @@ impl Watcher {
     /// Tells the watcher of the exit of `from`.
     pub(crate) fn tell(self, from: &Pid, exit: &Arc<Exit>, at: std::time::SystemTime) {
         match self {
-            Self::Process(watcher) => watcher.shared().mailbox.push_event(Event {
-                kind: EventKind::Exit,
-                from: from.clone(),
-                at,
-                exit: Some(exit.clone()),
-                deadline: None,
-                reason: None,
-            }),
+            Self::Process(watcher) => watcher.shared().monitored_ended(from, exit, at),
             Self::Native(watcher) => watcher.tell(exit),
         }
     }

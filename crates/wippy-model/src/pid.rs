@@ -106,6 +106,15 @@ impl Pid {
         self.0.call
     }
 
+    /// The process itself, where this is a reply address.
+    #[must_use]
+    pub fn process(&self) -> Self {
+        match self.0.call {
+            0 => self.clone(),
+            _ => Self::new(self.0.home.clone(), self.0.serial),
+        }
+    }
+
     /// Whether both name the same process, be it by a reply address.
     pub fn is_same_process(&self, other: &Self) -> bool {
         self.0.serial == other.0.serial
@@ -192,7 +201,7 @@ mod tests {
         let address = pid.for_call(17);
         assert_eq!(address.to_string(), "{n1@a:b|abc.2a.11}");
         assert_eq!(Pid::parse(&address.to_string()).unwrap(), address);
-        assert!(address.is_same_process(&pid) && address != pid);
+        assert!(address.is_same_process(&pid) && address != pid && address.process() == pid);
         assert!(PidText::parse(&address.to_string()).unwrap().names(&pid));
     }
 
