@@ -25,6 +25,7 @@ sysroot=$cache/sysroot
 
 # Every guest with how it is built; the functions of these names are below.
 recipes='
+actor-behaviours rust_plain_component
 args-many       rust_plain_component
 async-command   rust_plain_component
 async-functions rust_plain_component

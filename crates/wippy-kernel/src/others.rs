@@ -23,8 +23,12 @@ impl ProcessContext {
         self.kernel().ok_or_else(|| Error::unavailable("the node is stopping"))
     }
 
-    /// Refuses what a function cannot have.
-    fn needs_process(&self, what: &str) -> Result<()> {
+    /// Refuses what a function cannot have: a mailbox of its own.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` in a function, with `what` before it.
+    pub fn needs_process(&self, what: &str) -> Result<()> {
         match self.is_function() {
             false => Ok(()),
             true => Err(Error::invalid(format!(
