@@ -17,8 +17,8 @@ impl Guest for Tree {
     fn run() -> Result<(), String> {
         Supervisor::new(Strategy::OneForOne)
             .restarts(3, Duration::from_secs(10))
-            .child(Spawn::new("app:echo").name("echo"))
-            .child(Spawn::new("app:square").name("square"))
+            .child(Spawn::new("echo").name("echo"))
+            .child(Spawn::new("square").name("square"))
             .run()?;
         Ok(())
     }

@@ -1,0 +1,64 @@
+-- Starts the tree, makes one worker after another fail, and says which of them are other
+-- processes then.
+
+local process = require("process")
+local time = require("time")
+
+local names = { "pair", "tickets", "counter", "guest", "echo", "square" }
+
+-- Who has a name, once it is another process than before.
+local function await(name, before)
+    for _ = 1, 1000 do
+        local pid = process.registry.lookup(name)
+        if pid and pid ~= before then return pid end
+        time.sleep("10ms")
+    end
+    error(name .. " does not come back", 0)
+end
+
+local function crash(name, awaited, ...)
+    local before, anew = {}, {}
+    for _, each in ipairs(names) do before[each] = await(each) end
+    for _ = 1, awaited == "pair" and 4 or 1 do
+        local pid = await(name)
+        process.send(pid, ...)
+        if awaited ~= "pair" then break end
+        while process.registry.lookup(name) == pid do time.sleep("1ms") end
+    end
+    await(awaited, before[awaited])
+    for _, each in ipairs(names) do
+        if await(each) ~= before[each] then anew[#anew + 1] = each end
+    end
+    print("started anew: " .. table.concat(anew, ", "))
+end
+
+local function main()
+    local tree = assert(process.spawn_monitored("tree:tree", "tree:processes"))
+    for _, name in ipairs(names) do await(name) end
+
+    print("tickets " .. process.call("tickets", "next") .. " and " .. process.call("tickets", "next"))
+    process.send("counter", "add", 2)
+    print("counted " .. process.call("counter", "get"))
+    print("the square of 6 is " .. process.call("square", "square", "1s", 6))
+
+    print("\nsquare (WebAssembly, one_for_one) cannot square a million and traps")
+    crash("square", "square", "square", 1000000)
+    print("the square of 7 is " .. process.call("square", "square", "1s", 7))
+
+    print("\ncounter (WebAssembly, the last of rest_for_one) is to add what is no number")
+    crash("counter", "counter", "add", "one")
+    print("counted " .. process.call("counter", "get"))
+
+    print("\ntickets (Lua, the first of rest_for_one) fails")
+    crash("tickets", "tickets", "crash")
+
+    print("\ntickets fails again and again: its supervisor gives up, and is started anew itself")
+    crash("tickets", "pair", "crash")
+
+    process.cancel(tree, "5s", "the demo is over")
+    local event = process.receive("10s")
+    print("\nthe tree has stopped" .. (event.error and ": " .. tostring(event.error) or ""))
+    print("left: " .. (process.registry.lookup("echo") and "echo" or "nobody"))
+end
+
+return { main = main }
