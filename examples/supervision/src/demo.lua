@@ -16,20 +16,26 @@ local function await(name, before)
     error(name .. " does not come back", 0)
 end
 
-local function crash(name, awaited, ...)
-    local before, anew = {}, {}
-    for _, each in ipairs(names) do before[each] = await(each) end
-    for _ = 1, awaited == "pair" and 4 or 1 do
-        local pid = await(name)
-        process.send(pid, ...)
-        if awaited ~= "pair" then break end
-        while process.registry.lookup(name) == pid do time.sleep("1ms") end
-    end
-    await(awaited, before[awaited])
-    for _, each in ipairs(names) do
-        if await(each) ~= before[each] then anew[#anew + 1] = each end
+local function pids()
+    local found = {}
+    for _, name in ipairs(names) do found[name] = await(name) end
+    return found
+end
+
+local function report(before)
+    local anew = {}
+    for _, name in ipairs(names) do
+        if await(name) ~= before[name] then anew[#anew + 1] = name end
     end
     print("started anew: " .. table.concat(anew, ", "))
+end
+
+-- Sends a worker what makes it fail.
+local function crash(name, topic, ...)
+    local before = pids()
+    process.send(name, topic, ...)
+    await(name, before[name])
+    report(before)
 end
 
 local function main()
@@ -42,18 +48,24 @@ local function main()
     print("the square of 6 is " .. process.call("square", "square", "1s", 6))
 
     print("\nsquare (WebAssembly, one_for_one) cannot square a million and traps")
-    crash("square", "square", "square", 1000000)
+    crash("square", "square", 1000000)
     print("the square of 7 is " .. process.call("square", "square", "1s", 7))
 
     print("\ncounter (WebAssembly, the last of rest_for_one) is to add what is no number")
-    crash("counter", "counter", "add", "one")
+    crash("counter", "add", "one")
     print("counted " .. process.call("counter", "get"))
 
     print("\ntickets (Lua, the first of rest_for_one) fails")
-    crash("tickets", "tickets", "crash")
+    crash("tickets", "crash")
 
     print("\ntickets fails again and again: its supervisor gives up, and is started anew itself")
-    crash("tickets", "pair", "crash")
+    local before = pids()
+    while process.registry.lookup("pair") == before.pair do
+        process.send("tickets", "crash")
+        time.sleep("5ms")
+    end
+    await("pair", before.pair)
+    report(before)
 
     process.cancel(tree, "5s", "the demo is over")
     local event = process.receive("10s")

@@ -21,6 +21,7 @@ mod output;
 mod projects;
 mod results;
 mod scaffold;
+mod sdk;
 mod security;
 mod stopping;
 
