@@ -49,7 +49,7 @@ pub(crate) fn late() -> Done {
     receive_event(Some(60_000_000)).map_err(shown)?;
     // The text of the error is all that a send gives: a call says the kind.
     let kind = match processes::call(&message.from, "reply", &[], Some(1)) {
-        Err(error) if error.message.starts_with("nobody waits") => kind_name(error.kind),
+        Err(error) if error.message.contains("nobody waits") => kind_name(error.kind),
         other => format!("{other:?}"),
     };
     let kind = match send(&message.from, "reply", &[]) {

@@ -81,7 +81,10 @@ pub(crate) fn names() -> Result {
     expect(processes::unregister("mine"), ErrorKind::NotFound, "mine")?;
     expect(register("{x"), ErrorKind::Invalid, "")?;
     match send("mine", "hello", &[]) {
-        Err(error) => same("the error", error.as_str(), "no process is registered as \"mine\""),
+        Err(error) => {
+            let wanted = "cannot send to mine: no process is registered as \"mine\"";
+            same("the error", error.as_str(), wanted)
+        }
         Ok(()) => Err("a name that nobody has was sent to".to_owned()),
     }
 }
