@@ -235,7 +235,7 @@ fn next_builder(state: State<'_>, with: With) -> Outcome {
 }
 
 fn no_builder(state: State<'_>) -> Raised {
-    misuse(state, "call it on a builder, as process.with_context(values):spawn(entry)")
+    misuse(state, "call it on a builder, with a colon: process.with_context(values):spawn(entry)")
 }
 
 /// Fills the table on top, which is above the arguments, and wraps it.

@@ -11,7 +11,10 @@
 mod support;
 
 mod abuse;
+mod actors;
 mod base;
+mod behaviours_tmp;
+mod builders;
 mod channel;
 mod convert;
 mod coroutine;
@@ -26,3 +29,4 @@ mod security;
 mod strings;
 mod time;
 mod unit;
+mod upgrade;
