@@ -51,6 +51,11 @@ impl Bonds {
         }
     }
 
+    /// Tells whoever wants to know that the first step begins.
+    pub(crate) fn tell_begin(&mut self) {
+        self.natives.iter_mut().for_each(NativeWatcher::tell_begin);
+    }
+
     /// Detaches a process that monitors it.
     pub(crate) fn unwatch(&mut self, watcher: &ProcessShared) {
         drop(self.watchers.remove(watcher.pid.serial()));

@@ -19,6 +19,7 @@ use crate::mailbox::Mailbox;
 use crate::names;
 use crate::post;
 use crate::process::{Code, ProcessShared};
+use crate::supervisor::Services;
 use crate::table::Table;
 use crate::task::ProcessTask;
 use crate::units::Units;
@@ -39,13 +40,16 @@ pub struct KernelOptions {
     pub incarnation: u64,
     /// Who decides on permissions; without one everything is allowed.
     pub authorizer: Option<Box<dyn Authorizer>>,
+    /// Where randomness comes from: the same seed gives the same delays.
+    pub seed: u64,
 }
 
 impl Default for KernelOptions {
     /// The node `local`, its incarnation taken from the clock.
     fn default() -> Self {
         let since_epoch = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        Self { node: "local".into(), incarnation: since_epoch.as_nanos() as u64, authorizer: None }
+        let incarnation = since_epoch.as_nanos() as u64;
+        Self { node: "local".into(), incarnation, authorizer: None, seed: incarnation }
     }
 }
 
@@ -106,6 +110,8 @@ pub(crate) struct Inner {
     table: Arc<Table>,
     serial: AtomicU64,
     stopping: AtomicBool,
+    pub(crate) services: Services,
+    pub(crate) seed: u64,
 }
 
 impl Kernel {
@@ -122,11 +128,22 @@ impl Kernel {
             table: Arc::new(Table::new(options.authorizer)),
             serial: AtomicU64::new(1),
             stopping: AtomicBool::new(false),
+            services: Services::default(),
+            seed: options.seed,
         }))
     }
 
     pub(crate) fn from_inner(inner: Arc<Inner>) -> Self {
         Self(inner)
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0
+    }
+
+    /// Whether the node refuses new spawns, because it stops.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.0.stopping.load(Ordering::Acquire)
     }
 
     /// Registers a host. One of the same name is replaced for new spawns.
@@ -215,7 +232,7 @@ impl Kernel {
         self.0.functions.get(id).await.map(|(unit, _)| unit)
     }
 
-    fn host(&self, id: &EntryId) -> Result<Arc<Host>> {
+    pub(crate) fn host(&self, id: &EntryId) -> Result<Arc<Host>> {
         let hosts = self.0.hosts.load();
         hosts.get(id).cloned().ok_or_else(|| {
             let mut known: Vec<&str> = hosts.keys().map(EntryId::as_str).collect();
@@ -475,10 +492,11 @@ impl Kernel {
         self.0.hosts.load().values().map(|host| host.waiting()).sum()
     }
 
-    /// Stops the node: refuses new spawns, asks every process to end within `grace`,
-    /// terminates what did not, and stops the hosts' workers.
+    /// Stops the node: refuses new spawns, stops the services, asks every other process to
+    /// end within `grace`, terminates what did not, and stops the hosts' workers.
     pub async fn shutdown(&self, grace: Duration) {
         self.0.stopping.store(true, Ordering::SeqCst);
+        self.stop_services().await;
         for process in self.0.table.all() {
             process.ask_to_end(&process.pid, grace, Some("the node is stopping".into()));
         }

@@ -34,6 +34,7 @@ mod others;
 mod post;
 mod process;
 mod request;
+mod supervisor;
 mod table;
 mod task;
 mod unit;
@@ -51,5 +52,8 @@ pub use mailbox::Received;
 pub use names::{NAME_BYTES_MAX, NAMES_MAX};
 pub use process::{Options, ProcessInfo, State};
 pub use request::{REQUEST_TIMEOUT, REQUESTS_MAX};
+pub use supervisor::{
+    Budget, NotStarted, Restart, ServiceInfo, ServiceSpec, ServiceState, ServiceWatch, Startup,
+};
 pub use unit::{Loader, Prepare, Process, Role, Unit};
 pub use watch::{ExitWatch, Watcher};

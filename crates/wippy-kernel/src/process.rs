@@ -132,6 +132,8 @@ pub(crate) struct ProcessShared {
     pub(crate) memory_bytes: AtomicU64,
     pub(crate) steps: AtomicU64,
     pub(crate) calls: CallQueue,
+    /// Whether a watcher wants to hear of the first step; set before its task is there.
+    tells_begin: AtomicBool,
 }
 
 impl ProcessShared {
@@ -165,6 +167,7 @@ impl ProcessShared {
             memory_bytes: AtomicU64::new(0),
             steps: AtomicU64::new(0),
             calls: CallQueue::default(),
+            tells_begin: AtomicBool::new(false),
         }
     }
 
@@ -305,11 +308,23 @@ impl ProcessShared {
 
     /// Attaches a watcher; one that comes too late is told at once.
     pub(crate) fn watch(&self, watcher: Watcher) {
+        if matches!(&watcher, Watcher::Native(native) if native.hears_begin()) {
+            self.tells_begin.store(true, Ordering::Relaxed);
+        }
         let exit = match &mut *self.ending.lock() {
             Ending::Alive(bonds) => return bonds.watch(watcher),
             Ending::Ended(exit) => exit.clone(),
         };
         watcher.tell(&self.pid, &exit, SystemTime::now());
+    }
+
+    /// Tells whoever wants to know that the first step begins.
+    pub(crate) fn tell_begin(&self) {
+        if self.tells_begin.load(Ordering::Relaxed)
+            && let Ending::Alive(bonds) = &mut *self.ending.lock()
+        {
+            bonds.tell_begin();
+        }
     }
 
     /// Detaches a process that watches.

@@ -89,6 +89,7 @@ impl ProcessTask {
     /// The first poll: the process leaves the host's queue and its clock starts.
     fn begin(&mut self) {
         self.shared.host.first_slice();
+        self.shared.tell_begin();
         let own = self.execution_max.map(|max| Instant::now() + max);
         let first = [own, self.context_deadline].into_iter().flatten().min();
         if let Some(deadline) = first {

@@ -21,7 +21,11 @@ pub enum Watcher {
 
 /// The sending half of an [`ExitWatch`].
 #[derive(Debug)]
-pub struct NativeWatcher(oneshot::Sender<Arc<Exit>>);
+pub struct NativeWatcher {
+    exit: oneshot::Sender<Arc<Exit>>,
+    /// Hears of the first step, where somebody wants to know.
+    begun: Option<oneshot::Sender<()>>,
+}
 
 /// Resolves to a process's exit.
 #[derive(Debug)]
@@ -30,8 +34,15 @@ pub struct ExitWatch(oneshot::Receiver<Arc<Exit>>);
 impl Watcher {
     /// A watcher outside of any process, and the future that resolves when it hears.
     pub fn native() -> (Self, ExitWatch) {
-        let (sender, receiver) = oneshot::channel();
-        (Self::Native(NativeWatcher(sender)), ExitWatch(receiver))
+        let (exit, receiver) = oneshot::channel();
+        (Self::Native(NativeWatcher { exit, begun: None }), ExitWatch(receiver))
+    }
+
+    /// The same, and a receiver that hears when the process's first step begins.
+    pub(crate) fn native_from_begin() -> (Self, oneshot::Receiver<()>, ExitWatch) {
+        let ((exit, receiver), (begun, begins)) = (oneshot::channel(), oneshot::channel());
+        let watcher = NativeWatcher { exit, begun: Some(begun) };
+        (Self::Native(watcher), begins, ExitWatch(receiver))
     }
 
     /// Tells the watcher of the exit of `from`.
@@ -46,12 +57,25 @@ impl Watcher {
 impl NativeWatcher {
     /// Tells the watcher. A receiver that is gone does not want to know.
     pub(crate) fn tell(self, exit: &Arc<Exit>) {
-        drop(self.0.send(exit.clone()));
+        drop(self.exit.send(exit.clone()));
+    }
+
+    /// Tells it that the first step begins, if it wants to know.
+    pub(crate) fn tell_begin(&mut self) {
+        if let Some(begun) = self.begun.take() {
+            // A receiver that is gone does not want to know.
+            let _ = begun.send(());
+        }
+    }
+
+    /// Whether it wants to hear of the first step.
+    pub(crate) fn hears_begin(&self) -> bool {
+        self.begun.is_some()
     }
 
     /// Whether nobody is left to tell.
     pub(crate) fn is_gone(&self) -> bool {
-        self.0.is_closed()
+        self.exit.is_closed()
     }
 }
 

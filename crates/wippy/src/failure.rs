@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use wippy_model::{EntryId, Error, Exit, Kind};
-use wippy_registry::{Diagnostic, Diagnostics};
+use wippy_registry::{Diagnostic, Diagnostics, Place};
 
 use crate::output;
 
@@ -69,6 +69,14 @@ impl Failure {
         }
         let stack = error.stack().map(ToString::to_string).filter(|stack| !stack.is_empty());
         Self { status, diagnostics: diagnostic.into(), stack }
+    }
+
+    /// The same, at a place in a project file.
+    #[must_use]
+    pub(crate) fn at(mut self, place: Place) -> Self {
+        let unplaced = std::mem::take(&mut self.diagnostics);
+        self.diagnostics.extend(unplaced.into_iter().map(|it| it.at(place.clone())));
+        self
     }
 
     /// What a refused spawn or load is: a mistake in command line or project, or a limit of

@@ -25,6 +25,7 @@ mod progress;
 mod project;
 mod run;
 mod scaffold;
+mod services;
 mod signals;
 mod suggest;
 mod volumes;

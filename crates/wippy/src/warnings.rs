@@ -105,17 +105,23 @@ fn misspelt_actions(entry: &Entry) -> Vec<Diagnostic> {
     slips.collect()
 }
 
-/// A command that strict mode denies, because nobody is named who runs it.
+/// A command or service that strict mode denies, because nobody is named who runs it.
 fn nobody_acts(entry: &Entry) -> Option<Diagnostic> {
-    let command = entry.command().filter(|command| command.security.is_none())?;
+    let (what, field) = match (&entry.data, entry.command()) {
+        (Data::ProcessService(service), _) if service.lifecycle.security.is_none() => {
+            ("the service".to_owned(), "lifecycle")
+        }
+        (_, Some(command)) if command.security.is_none() => {
+            (format!("the command {:?}", command.name), "meta.command")
+        }
+        _ => return None,
+    };
     let message = format!(
-        "entry {}: the command {:?} has no meta.command.security: strict mode denies every \
-             start of it",
-        entry.id, command.name
+        "entry {}: {what} has no {field}.security: strict mode denies every start of it",
+        entry.id
     );
-    let help = "add `security: { actor: { id: ... }, policies: [...] }` to `meta.command`";
-    let place = entry.place_of("meta.command");
-    Some(Diagnostic::warning("nobody-acts", message).at(place).help(help))
+    let help = format!("add `security: {{ actor: {{ id: ... }}, policies: [...] }}` to `{field}`");
+    Some(Diagnostic::warning("nobody-acts", message).at(entry.place_of(field)).help(help))
 }
 
 /// What a binary imports, and its entry does not grant. It may well be what is meant: what

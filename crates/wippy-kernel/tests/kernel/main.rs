@@ -6,5 +6,8 @@
 mod admission;
 mod calls;
 mod exits;
+mod log;
 mod mailboxes;
+mod restarts;
 mod script;
+mod services;

@@ -41,10 +41,19 @@ where
     R: Future<Output = Exit> + Send + 'static,
 {
     let body: Body = Arc::new(move |context, args| Box::pin(body(context, args)));
-    kernel.add_unit(
-        id(name),
-        Box::new(move || Ok(Arc::new(Script { limits: limits.clone(), body: body.clone() }))),
-    );
+    let script = move || Script { limits: limits.clone(), body: body.clone(), hears: true };
+    kernel.add_unit(id(name), Box::new(move || Ok(Arc::new(script()))));
+}
+
+/// Registers a unit whose processes cannot hear events.
+pub(crate) fn add_deaf<F, R>(kernel: &Kernel, name: &str, body: F)
+where
+    F: Fn(ProcessContext, Vec<Value>) -> R + Send + Sync + 'static,
+    R: Future<Output = Exit> + Send + 'static,
+{
+    let body: Body = Arc::new(move |context, args| Box::pin(body(context, args)));
+    let script = move || Script { limits: Limits::default(), body: body.clone(), hears: false };
+    kernel.add_unit(id(name), Box::new(move || Ok(Arc::new(script()))));
 }
 
 /// Registers a function that runs `body`.
@@ -54,15 +63,14 @@ where
     R: Future<Output = Exit> + Send + 'static,
 {
     let body: Body = Arc::new(move |context, args| Box::pin(body(context, args)));
-    kernel.add_function(
-        id(name),
-        Box::new(move || Ok(Arc::new(Script { limits: limits.clone(), body: body.clone() }))),
-    );
+    let script = move || Script { limits: limits.clone(), body: body.clone(), hears: false };
+    kernel.add_function(id(name), Box::new(move || Ok(Arc::new(script()))));
 }
 
 struct Script {
     limits: Limits,
     body: Body,
+    hears: bool,
 }
 
 impl Unit for Script {
@@ -77,6 +85,10 @@ impl Unit for Script {
             return Err(Error::invalid("refused"));
         }
         Ok(Box::new(Scripted { body: self.body.clone(), args: spawn.args }))
+    }
+
+    fn hears_events(&self) -> bool {
+        self.hears
     }
 }
 

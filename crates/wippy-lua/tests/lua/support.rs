@@ -29,7 +29,8 @@ impl Node {
     }
 
     pub(crate) fn with_authorizer(authorizer: Option<Box<dyn Authorizer>>) -> Self {
-        let kernel = Kernel::new(KernelOptions { node: "test".into(), incarnation: 1, authorizer });
+        let kernel =
+            Kernel::new(KernelOptions { node: "test".into(), incarnation: 1, authorizer, seed: 1 });
         kernel.add_host(HostSpec {
             scheduler: Scheduler::Shared(Handle::current()),
             ..HostSpec::new(id("myns:processes"))

@@ -40,6 +40,7 @@ macro_rules! kinds {
                 | Self::TerminalHost
                 | Self::ProcessWasm
                 | Self::ProcessLua
+                | Self::ProcessService
                 | Self::FunctionWasm
                 | Self::FunctionWat
                 | Self::FunctionLua

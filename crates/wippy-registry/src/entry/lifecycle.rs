@@ -6,7 +6,9 @@ use wippy_model::{EntryId, Value};
 
 use super::target::{Any, Policy};
 use crate::diagnostic::Diagnostic;
-use crate::schema::{Decoder, Factor, Fields, Fraction, GroupId, IdOf, Name, choice, record};
+use crate::schema::{
+    BudgetCount, Decoder, Factor, Fields, Fraction, GroupId, IdOf, Name, choice, record,
+};
 use crate::yaml::Content;
 
 record! {
@@ -14,9 +16,9 @@ record! {
     pub struct Lifecycle {
         /// Whether it starts with the runtime.
         auto_start: bool => or(false),
-        /// Whether a failed start ends the runtime.
+        /// Whether a failed start ends the runtime, of what starts with it.
         startup: Startup => or(Startup::Required),
-        /// How long a start may take.
+        /// How long a start may take: until its process has begun.
         start_timeout: Duration => or(Duration::from_secs(10)),
         /// How long a stop may take before it is terminated.
         stop_timeout: Duration => or(Duration::from_secs(10)),
@@ -53,8 +55,22 @@ record! {
         backoff_factor: f64 as Factor => or(2.0),
         /// How much a delay varies, from 0 (not) to 1 (by its whole length).
         jitter: f64 as Fraction => or(0.1),
-        /// How often it is tried; 0 is without limit.
+        /// How often it is tried in a row, without a stable run in between; 0 is without limit.
         max_attempts: u32 => or(0),
+        /// How often it is tried in a time, stable runs or not. Without a budget, attempts past
+        /// 1,000 a minute are put off and not given up.
+        budget: RestartBudget => optional,
+    }
+}
+
+record! {
+    /// One attempt more than `restarts` within the time `within` is not made: the service has
+    /// failed for good.
+    pub struct RestartBudget {
+        /// How many attempts.
+        restarts: u32 as BudgetCount => required,
+        /// Within which time.
+        within: Duration => required,
     }
 }
 

@@ -27,7 +27,7 @@ pub use env::{EnvStorageFile, EnvStorageMemory, EnvStorageOs, EnvStorageRouter, 
 pub use fs::FsDirectory;
 pub use http::{HttpEndpoint, HttpMethod, HttpRouter, HttpService, HttpStatic, HttpTimeouts};
 pub use kind::{Data, EntryKind};
-pub use lifecycle::{Actor, Lifecycle, Restart, ServiceSecurity, Startup};
+pub use lifecycle::{Actor, Lifecycle, Restart, RestartBudget, ServiceSecurity, Startup};
 pub use lua::{FunctionLua, LibraryLua, LuaCode, ProcessLua};
 pub use process::{Command, HostProfile, HostSettings, ProcessHost, ProcessService, TerminalHost};
 pub use security::{

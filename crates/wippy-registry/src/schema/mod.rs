@@ -15,7 +15,7 @@ pub(crate) use decoder::{Decoder, Scope};
 pub(crate) use fields::Fields;
 pub(crate) use record::{Row, Shape, Table, TypeDoc, bare, choice, join, record, targets};
 pub(crate) use shapes::{
-    AbsolutePath, ByteSize, Count, Factor, Fraction, GroupId, IdOf, Imports, Mode, Name, OneOrMany,
-    Pin, SourceShape, StackSize, Target, Workers, Written, decode_choice,
+    AbsolutePath, BudgetCount, ByteSize, Count, Factor, Fraction, GroupId, IdOf, Imports, Mode,
+    Name, OneOrMany, Pin, SourceShape, StackSize, Target, Workers, Written, decode_choice,
 };
 pub(crate) use suggest::{did_you_mean, nearest, nearest_id};

@@ -67,6 +67,8 @@ pub(crate) struct Written;
 pub(crate) struct Count;
 /// Worker threads: each is a thread of the system.
 pub(crate) struct Workers;
+/// Restarts in a budget: the time of each is kept.
+pub(crate) struct BudgetCount;
 /// The stack of one process.
 pub(crate) struct StackSize;
 /// A number from 1.
@@ -137,6 +139,10 @@ shape!(Count => u32, "a whole number from 1 to 4294967295", "16", plain, |node, 
 
 shape!(Workers => u32, "a whole number from 1 to 1024", "4", plain, |node, _| {
     unsigned(node)?.try_into().ok().filter(|count| (1..=1024).contains(count))
+});
+
+shape!(BudgetCount => u32, "a whole number from 1 to 10000", "10", plain, |node, _| {
+    unsigned(node)?.try_into().ok().filter(|count| (1..=10_000).contains(count))
 });
 
 fn float(node: &Node) -> Option<f64> {

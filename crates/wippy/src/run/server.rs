@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use wippy_kernel::NotStarted;
 use wippy_registry::{Data, Entry, EntryKind, Registry};
 
 use super::block_on;
@@ -10,13 +11,15 @@ use crate::failure::{Failure, Outcome, status};
 use crate::log::Mode;
 use crate::node::{Node, NodeOptions};
 use crate::signals::Signals;
-use crate::{progress, project};
+use crate::{progress, project, services};
 
 /// Starts the runtime and keeps it.
 pub(super) fn run(args: &RunArgs) -> Outcome {
     let (project, _log) = project::load(&args.project, args.log, Mode::Server)?;
     let grace = stop_timeout(project.registry());
     let node = Node::new(project, NodeOptions::default())?;
+    let services = services::add(&node.kernel, node.registry());
+    let services = services.map_err(|error| Failure::of_start(&error))?;
     block_on(async {
         let mut signals = Signals::take()?;
         tokio::select! {
@@ -27,14 +30,26 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
             }
             loaded = node.load_all() => loaded?,
         }
-        warn_of_services(node.registry());
-        tracing::info!(
-            entries = node.registry().len(),
-            hosts = hosts(node.registry()).count(),
-            "running; Ctrl-C stops"
-        );
-        signals.next().await;
-        tracing::info!("stopping, for up to {}s; once more ends at once", grace.as_secs());
+        warn_of_others(node.registry());
+        tokio::select! {
+            biased;
+            _ = signals.next() => {}
+            started = node.kernel.start_services() => {
+                if let Err(failed) = started {
+                    node.kernel.shutdown(grace).await;
+                    return Err(not_started(node.registry(), &failed));
+                }
+                tracing::info!(
+                    entries = node.registry().len(),
+                    hosts = hosts(node.registry()).count(),
+                    services = node.kernel.services().iter().filter(|it| it.state.is_active()).count(),
+                    "running; Ctrl-C stops"
+                );
+                signals.next().await;
+            }
+        }
+        let within = (services + grace).as_secs();
+        tracing::info!("stopping, for up to {within}s; once more ends at once");
         tokio::select! {
             biased;
             stop = signals.next() => return Err(Failure::silent(stop.status())),
@@ -43,6 +58,15 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
         tracing::info!("stopped");
         Ok(status::OK)
     })
+}
+
+/// A service that the runtime does not go on without, at its place.
+fn not_started(registry: &Registry, failed: &NotStarted) -> Failure {
+    let mut failure = Failure::of(&failed.error, status::FAILED);
+    if let Some(entry) = registry.get(&failed.service).filter(|entry| entry.file().is_some()) {
+        failure = failure.at(entry.place());
+    }
+    failure
 }
 
 fn hosts(registry: &Registry) -> impl Iterator<Item = &Entry> {
@@ -61,15 +85,18 @@ fn stop_timeout(registry: &Registry) -> Duration {
 }
 
 /// What would start with the runtime and does not: said once, so that nobody waits for it.
-fn warn_of_services(registry: &Registry) {
-    let hosts: Vec<_> = hosts(registry).map(|entry| &entry.id).collect();
+fn warn_of_others(registry: &Registry) {
+    let starts = |kind: EntryKind| {
+        kind == EntryKind::ProcessService
+            || matches!(kind, EntryKind::ProcessHost | EntryKind::TerminalHost)
+    };
     let waiting: Vec<String> = registry
         .start_order()
         .into_iter()
-        .filter(|entry| !hosts.contains(&&entry.id))
+        .filter(|entry| !starts(entry.kind()))
         .map(|entry| format!("{} ({})", entry.id, entry.kind()))
         .collect();
     if !waiting.is_empty() {
-        tracing::warn!("this version does not start services: {}", waiting.join(", "));
+        tracing::warn!("this version does not start {}", waiting.join(", "));
     }
 }

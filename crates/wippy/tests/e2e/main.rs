@@ -23,6 +23,7 @@ mod results;
 mod scaffold;
 mod sdk;
 mod security;
+mod services;
 mod stopping;
 
 use wippy_testkit::Dir;

@@ -175,23 +175,15 @@ fn the_runtime_stops_in_good_order() {
 }
 
 #[test]
-fn services_that_do_not_start_are_named() {
+fn what_does_not_start_is_named() {
     let dir = dir();
-    dir.entries(&format!(
-        "{HOSTS}{}
-  - name: worker
-    kind: process.service
-    process: hello-wat
-    host: processes
-    lifecycle: {{ auto_start: true }}
-",
-        command("hello-wat", "greet")
-    ));
+    let store = "  - { name: notes, kind: store.memory, lifecycle: { auto_start: true } }\n";
+    dir.entries(&format!("{HOSTS}{store}"));
     let running = dir.wippy(["run"]).start();
     running.stderr_has("running");
     running.signal(Signal::TERM);
     let outcome = running.wait();
-    assert_eq!(outcome.stderr.matches("app:worker (process.service)").count(), 1, "{outcome}");
+    assert_eq!(outcome.stderr.matches("app:notes (store.memory)").count(), 1, "{outcome}");
 }
 
 #[test]
