@@ -81,6 +81,8 @@ poll            rust_plain_component
 recurse         wat
 sdk-counter     rust_component
 sdk-counter-c   c_sdk
+sdk-probe       rust_component
+sdk-probe-c     c_sdk
 sdk-server      rust_component
 sdk-server-c    c_sdk
 sdk-supervisor  rust_component
@@ -202,6 +204,7 @@ rust_remap() {
   sources=$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust
   flags=(
     "--remap-path-prefix=$guests=/guests"
+    "--remap-path-prefix=${guests%/*}/sdk=/sdk"
     "--remap-path-prefix=$cargo=/cargo"
     "--remap-path-prefix=$sources=/rustc"
     "--remap-path-prefix=$(readlink -f "$sources")=/rustc"

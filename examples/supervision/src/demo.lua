@@ -27,7 +27,7 @@ local function report(before)
     for _, name in ipairs(names) do
         if await(name) ~= before[name] then anew[#anew + 1] = name end
     end
-    print("started anew: " .. table.concat(anew, ", "))
+    print("  started anew: " .. table.concat(anew, ", "))
 end
 
 -- Sends a worker what makes it fail.
@@ -47,18 +47,18 @@ local function main()
     print("counted " .. process.call("counter", "get"))
     print("the square of 6 is " .. process.call("square", "square", "1s", 6))
 
-    print("\nsquare (WebAssembly, one_for_one) cannot square a million and traps")
+    print("square (WebAssembly, one_for_one) cannot square a million and traps")
     crash("square", "square", 1000000)
-    print("the square of 7 is " .. process.call("square", "square", "1s", 7))
+    print("  the square of 7 is " .. process.call("square", "square", "1s", 7))
 
-    print("\ncounter (WebAssembly, the last of rest_for_one) is to add what is no number")
+    print("counter (WebAssembly, the last of rest_for_one) is to add what is no number")
     crash("counter", "add", "one")
-    print("counted " .. process.call("counter", "get"))
+    print("  counted " .. process.call("counter", "get"))
 
-    print("\ntickets (Lua, the first of rest_for_one) fails")
+    print("tickets (Lua, the first of rest_for_one) fails")
     crash("tickets", "crash")
 
-    print("\ntickets fails again and again: its supervisor gives up, and is started anew itself")
+    print("tickets fails again and again: its supervisor gives up, and is started anew itself")
     local before = pids()
     while process.registry.lookup("pair") == before.pair do
         process.send("tickets", "crash")
@@ -69,7 +69,7 @@ local function main()
 
     process.cancel(tree, "5s", "the demo is over")
     local event = process.receive("10s")
-    print("\nthe tree has stopped" .. (event.error and ": " .. tostring(event.error) or ""))
+    print("the tree has stopped" .. (event.error and ": " .. tostring(event.error) or ""))
     print("left: " .. (process.registry.lookup("echo") and "echo" or "nobody"))
 end
 

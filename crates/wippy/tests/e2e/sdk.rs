@@ -5,7 +5,7 @@ use std::fs;
 
 use wippy_testkit::{Dir, guests};
 
-use crate::dir;
+use crate::{HOSTS, LUA_MAIN, dir};
 
 /// A fenced block of the page, and the file that the line before it names.
 struct Block {
@@ -130,4 +130,50 @@ fn what_a_counter_does_not_understand() {
     let rust = dir.wippy(["run", "count", "app:counter"]).succeeds();
     assert!(rust.stdout.contains("expected i64, got \"much\""), "{rust}");
     dir.wippy(["run", "count", "app:counter-c"]).succeeds().prints("2\tnil\n");
+}
+
+/// Every call of both libraries, by guests that check what comes back, from the first message to
+/// an upgrade to another entry.
+#[test]
+fn every_call_does_what_it_says() {
+    let dir = dir();
+    let entry = |name: &str, guest: &str, method: &str, more: &str| {
+        format!(
+            "
+  - name: {name}
+    kind: process.wasm
+    fs: bin
+    path: /{guest}.wasm
+    hash: {{hash:{guest}}}
+    method: {method}
+    imports: [wippy:actor, wippy:process]
+{more}"
+        )
+    };
+    let c = |method: &str, params: &str| {
+        format!("    wit: \"{method}: func({params}) -> result<string, string>;\"\n")
+    };
+    dir.entries(&format!(
+        "{HOSTS}{LUA_MAIN}{}{}{}{}{}{}",
+        entry("probe", "sdk-probe", "run", ""),
+        entry("child", "sdk-probe", "child", ""),
+        entry("tree", "sdk-probe", "tree", ""),
+        entry("upgraded", "sdk-probe", "upgraded", ""),
+        entry("probe-c", "sdk-probe-c", "run", &c("run", "")),
+        entry("upgraded-c", "sdk-probe-c", "upgraded", &c("upgraded", "count: u32")),
+    ));
+    dir.write("src/main.lua", include_str!("sdk.lua"));
+    let outcome = dir.wippy(["run", "-s", "main"]).succeeds();
+    outcome.prints(
+        "app:probe\tall is well, 7\tnil
+app:probe-c\tall is well, 7\tnil
+one_for_one\tb
+rest_for_one\tb c
+one_for_all\ta b c
+always\tc
+never\t
+stopped\tnone left
+too often\tno restart: there were 2 within 60s
+",
+    );
 }
