@@ -34,7 +34,7 @@ pub enum Restart {
     OnFailure,
     /// Whenever it has ended.
     Always,
-    /// Never.
+    /// Never, not with others that are started anew either.
     Never,
 }
 
@@ -187,7 +187,7 @@ impl Supervisor {
     ) -> Result<()> {
         trap_links(true)?;
         let all = 0..self.children.len();
-        let outcome = self.start(all.clone()).and_then(|()| self.watch(on_message));
+        let outcome = self.start(all.clone(), true).and_then(|()| self.watch(on_message));
         self.stop(all);
         outcome
     }
@@ -227,9 +227,9 @@ impl Supervisor {
 
     /// Starts those children in a range that do not run. Where one cannot be started, those after
     /// it are not.
-    fn start(&mut self, range: Range<usize>) -> Result<()> {
+    fn start(&mut self, range: Range<usize>, first: bool) -> Result<()> {
         for slot in self.children.iter_mut().skip(range.start).take(range.len()) {
-            if slot.pid.is_none() {
+            if slot.pid.is_none() && (first || slot.child.restart != Restart::Never) {
                 slot.pid = Some(slot.child.spawn.start()?);
                 slot.link_down = false;
             }
@@ -317,7 +317,7 @@ impl Supervisor {
         loop {
             self.count_restart(&name, &cause)?;
             (self.report)(&format!("{name} is started anew: {cause}"));
-            match self.start(range.clone()) {
+            match self.start(range.clone(), false) {
                 Ok(()) => return Ok(()),
                 Err(error) => cause = error.message().to_owned(),
             }

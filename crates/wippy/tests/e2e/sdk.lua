@@ -21,6 +21,8 @@ local function anew(tree, before, name)
         if now[name] ~= before[name] then break end
         time.sleep("5ms")
     end
+    -- Those that were asked for first may have been the old ones still.
+    now = pids(tree)
     local changed = {}
     for _, each in ipairs(names) do
         if now[each] ~= before[each] and now[each] ~= "none" then changed[#changed + 1] = each end
