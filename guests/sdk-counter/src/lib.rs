@@ -2,7 +2,9 @@
 
 use wippy::Next;
 
-wippy::world!("package sdk:counter; world counter { export run: func(count: s64) -> result<s64, string>; }");
+wippy::world!(
+    "package sdk:counter; world counter { export run: func(count: s64) -> result<s64, string>; }"
+);
 
 struct Counter;
 

@@ -9,12 +9,14 @@ use wippy::{
     Result, Spawn, Strategy, Supervisor,
 };
 
-wippy::world!("package sdk:probe; world probe {
+wippy::world!(
+    "package sdk:probe; world probe {
     export run: func() -> result<string, string>;
     export child: func(what: string) -> result<string, string>;
     export tree: func(strategy: string) -> result<_, string>;
     export upgraded: func(count: u32) -> result<string, string>;
-}");
+}"
+);
 
 struct Probe;
 
@@ -85,7 +87,11 @@ impl Actor for Waiter {
     }
 
     fn on_cancel(&mut self, cancellation: Cancellation) -> Result<Next> {
-        if cancellation.reason.as_deref() == Some("stay") { Ok(Next::Continue) } else { Ok(Next::Stop) }
+        if cancellation.reason.as_deref() == Some("stay") {
+            Ok(Next::Continue)
+        } else {
+            Ok(Next::Stop)
+        }
     }
 }
 
@@ -144,11 +150,14 @@ fn waiting() -> Result<()> {
     mailbox.events().ok_or("events")?.block();
     check("the event", mailbox.poll_with(&[]).event)?;
     let received = [wippy::next(None)?, wippy::next(None)?];
-    check("in order", matches!(
-        &received,
-        [Some(Received::Message(_)), Some(Received::Event(Event::Exit(ended)))]
-            if ended.outcome == Ok(Payload::text("b"))
-    ))
+    check(
+        "in order",
+        matches!(
+            &received,
+            [Some(Received::Message(_)), Some(Received::Event(Event::Exit(ended)))]
+                if ended.outcome == Ok(Payload::text("b"))
+        ),
+    )
 }
 
 fn processes() -> Result<()> {
@@ -172,9 +181,12 @@ fn links() -> Result<()> {
     wippy::upgradable(false)?;
     let pid = wippy::spawn_linked("child", "fail")?;
     let down = wippy::events().next();
-    check("a link is down", matches!(
-        down, Some(Event::LinkDown(Ended { from, outcome: Err(_), .. })) if from == pid
-    ))?;
+    check(
+        "a link is down",
+        matches!(
+            down, Some(Event::LinkDown(Ended { from, outcome: Err(_), .. })) if from == pid
+        ),
+    )?;
     let pid = wippy::spawn("child", "wait")?;
     wippy::link(&pid)?;
     wippy::unlink(&pid)?;

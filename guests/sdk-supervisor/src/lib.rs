@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use wippy::{Next, Spawn, Strategy, Supervisor};
 
-wippy::world!("package sdk:supervisor; world supervisor {
+wippy::world!(
+    "package sdk:supervisor; world supervisor {
     export run: func() -> result<_, string>;
     export echo: func() -> result<_, string>;
     export square: func() -> result<_, string>;
-}");
+}"
+);
 
 struct Tree;
 

@@ -1,3 +1,5 @@
+//! Actors in Rust for the Wippy runtime.
+//!
 #![doc = include_str!("../README.md")]
 
 mod error;

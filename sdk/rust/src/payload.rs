@@ -64,9 +64,9 @@ impl Payload {
     pub fn decode<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
         let value = match self.format {
             Format::Json => serde_json::from_slice(&self.data),
-            Format::Text => T::deserialize(serde_json::Value::from(String::from_utf8_lossy(
-                &self.data,
-            ))),
+            Format::Text => {
+                T::deserialize(serde_json::Value::from(String::from_utf8_lossy(&self.data)))
+            }
             Format::Bytes => return Err(Error::new(Kind::Invalid, "bytes are no JSON")),
         };
         value.map_err(|error| Error::new(Kind::Invalid, error.to_string()))

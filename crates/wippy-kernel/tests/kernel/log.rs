@@ -1,20 +1,24 @@
 //! What is logged on this thread, as lines of level, message and fields.
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
+use std::marker::PhantomData;
+use std::sync::OnceLock;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Metadata, Subscriber};
 
-/// The log of one test.
-pub(crate) struct Log {
-    lines: Arc<Mutex<Vec<String>>>,
-    _guard: DefaultGuard,
+thread_local! {
+    static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-struct Collector(Arc<Mutex<Vec<String>>>);
+/// The log of one test, which runs on one thread.
+pub(crate) struct Log(PhantomData<*const ()>);
+
+/// One for all tests: whether anybody wants to know is kept for each place that logs, and
+/// subscribers of single threads would disagree on that.
+struct Collector;
 
 #[derive(Default)]
 struct Line {
@@ -25,14 +29,15 @@ struct Line {
 impl Log {
     /// Collects from now on.
     pub(crate) fn collect() -> Self {
-        let lines = Arc::<Mutex<Vec<String>>>::default();
-        let guard = tracing::subscriber::set_default(Collector(lines.clone()));
-        Self { lines, _guard: guard }
+        static INSTALLED: OnceLock<()> = OnceLock::new();
+        INSTALLED.get_or_init(|| tracing::subscriber::set_global_default(Collector).unwrap());
+        LINES.take();
+        Self(PhantomData)
     }
 
     /// The lines so far.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap().clone()
+        LINES.with_borrow(Clone::clone)
     }
 
     /// The lines with this text.
@@ -65,7 +70,7 @@ impl Subscriber for Collector {
         let mut line = Line::default();
         event.record(&mut line);
         let line = format!("{} {}{}", event.metadata().level(), line.message, line.fields);
-        self.0.lock().unwrap().push(line);
+        LINES.with_borrow_mut(|lines| lines.push(line));
     }
     fn enter(&self, _: &Id) {}
     fn exit(&self, _: &Id) {}

@@ -59,6 +59,14 @@ fn after(name: &str, requires: &[&str]) -> ServiceSpec {
     ServiceSpec { requires, ..service(name) }
 }
 
+/// Loads the units of services. Loading happens on other threads, in any order; what is loaded
+/// starts in order.
+async fn load(kernel: &Kernel, names: &[&str]) {
+    for name in names {
+        kernel.unit(&id(&format!("test:{name}-process"))).await.unwrap();
+    }
+}
+
 fn info(kernel: &Kernel, name: &str) -> ServiceInfo {
     let name = id(&format!("test:{name}"));
     kernel.services().into_iter().find(|info| info.id == name).unwrap()
@@ -84,6 +92,7 @@ async fn starts_follow_requirements_and_stops_go_backwards() {
     // Nobody needs this one, and nobody starts it.
     kernel.add_service(ServiceSpec { auto_start: false, ..after("e", &["a"]) }).unwrap();
     kernel.add_service(after("d", &["c"])).unwrap();
+    load(&kernel, &["a", "b"]).await;
     kernel.start_services().await.unwrap();
     assert_eq!(story.told(), ["a begins", "b begins", "c begins", "d begins"]);
     assert_eq!(info(&kernel, "e").state, ServiceState::Unknown);
@@ -352,6 +361,7 @@ async fn an_optional_one_does_not_hold_up_the_others() {
     kernel.add_service(optional(service("b"))).unwrap();
     kernel.add_service(optional(after("c", &["b"]))).unwrap();
     kernel.add_service(service("d")).unwrap();
+    load(&kernel, &["a", "d"]).await;
     kernel.start_services().await.unwrap();
     assert_eq!(story.told(), ["a begins", "d begins"]);
     let warnings = log.with("WARN");

@@ -14,6 +14,7 @@ use std::time::Duration;
 use wippy_kernel::{Address, Options, ProcessContext};
 use wippy_model::{EntryId, Error, EventKind, Kind, Message, Result, Value};
 
+use crate::bounded::RESULTS_MAX;
 use crate::convert;
 use crate::duration;
 use crate::failure;
@@ -274,8 +275,10 @@ fn give_reply(state: State<'_>, reply: Result<Message>) -> Outcome {
         Err(error) => return failed(state, &error),
     };
     let count = c_int::try_from(payloads.len()).unwrap_or(c_int::MAX);
-    if !state.reserve(count) {
-        let message = format!("the reply has {count} values; send them as one table");
+    if i64::from(count) > RESULTS_MAX || !state.reserve(count) {
+        let message = format!(
+            "the reply has {count} values; a call gives at most {RESULTS_MAX}: send them as one table"
+        );
         return failed(state, &Error::new(Kind::ResourceExhausted, message));
     }
     for payload in &payloads {

@@ -11,10 +11,12 @@ mod pollable;
 mod processes;
 mod types;
 
+use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
+use wippy_model::Pid;
 
 use crate::guest::Guest;
 use crate::link::Ungranted;
@@ -34,6 +36,14 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> 
 /// The trap of a guest that calls what its entry does not grant.
 fn ungranted(guest: &Guest, (interface, grant): (&str, &'static str), function: &str) -> Ungranted {
     Ungranted::new(guest.process.entry(), interface, function, Some(grant))
+}
+
+/// The text of a PID, written without growing.
+fn pid_text(pid: &Pid) -> String {
+    let mut text = String::with_capacity(64);
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{pid}");
+    text
 }
 
 /// Nanoseconds since 1970.

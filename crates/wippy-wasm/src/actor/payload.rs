@@ -2,7 +2,7 @@
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{ComponentType, Lift, Lower, WasmStr};
-use wippy_model::{Error, Result, Value};
+use wippy_model::{Error, Kind, Result, Value};
 
 use crate::guest::Guest;
 
@@ -69,7 +69,13 @@ fn value(format: &str, data: Vec<u8>, left: &mut usize) -> Result<Value> {
             }
         },
         "json" => {
-            let value = Value::read_json(&data, *left)?;
+            let value = Value::read_json(&data, *left).map_err(|error| match error.kind() {
+                Kind::ResourceExhausted => {
+                    let message = "the values take more than limits.host_buffer_bytes allows";
+                    Error::new(Kind::ResourceExhausted, message)
+                }
+                _ => error,
+            })?;
             *left = left.saturating_sub(value.size_bytes());
             Ok(value)
         }

@@ -7,7 +7,7 @@ use wippy_kernel::Received as Item;
 use wippy_model::{self as model, EventKind, Kind, Result, Value};
 
 use super::payload::{FromGuest, ToGuest};
-use super::unix_ns;
+use super::{pid_text, unix_ns};
 
 #[derive(ComponentType, Lower)]
 #[component(record)]
@@ -30,7 +30,7 @@ impl Message {
             Ok(payload)
         });
         Ok(Self {
-            from: message.from.map(|from| from.to_string()).unwrap_or_default(),
+            from: message.from.as_ref().map(pid_text).unwrap_or_default(),
             topic: message.topic,
             payloads: payloads.collect::<Result<_>>()?,
         })
@@ -153,7 +153,7 @@ pub(super) enum Event {
 
 impl Event {
     pub(super) fn new(event: model::Event, bytes_max: usize) -> Self {
-        let (from, at) = (event.from.to_string(), unix_ns(event.at));
+        let (from, at) = (pid_text(&event.from), unix_ns(event.at));
         match event.kind {
             EventKind::Outdated => Self::Outdated,
             EventKind::Cancel => Self::Cancel(Cancellation {

@@ -25,6 +25,7 @@ mod sdk;
 mod security;
 mod services;
 mod stopping;
+mod watch;
 
 use wippy_testkit::Dir;
 

@@ -179,6 +179,7 @@ fn what_does_not_start_is_named() {
     let dir = dir();
     let store = "  - { name: notes, kind: store.memory, lifecycle: { auto_start: true } }\n";
     dir.entries(&format!("{HOSTS}{store}"));
+    dir.write("wasm/.keep", "");
     let running = dir.wippy(["run"]).start();
     running.stderr_has("running");
     running.signal(Signal::TERM);
