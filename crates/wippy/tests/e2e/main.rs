@@ -22,6 +22,7 @@ mod projects;
 mod ps;
 mod results;
 mod scaffold;
+mod sdk;
 mod security;
 mod services;
 mod stopping;
