@@ -68,6 +68,13 @@ local function main()
     end
     event = process.receive("10s")
     print("too often", (tostring(event.error):match("no restart.*")))
+
+    -- The children of one that is terminated end a moment later; the next one waits for their names.
+    pid = tree("one_for_one")
+    before = pids(pid)
+    process.terminate(pid)
+    pid = tree("one_for_one")
+    print("terminated", pids(pid).a ~= before.a and "and there again")
 end
 
 return { main = main }
