@@ -27,13 +27,17 @@ local function run(spec)
     local linked = {}      -- the PIDs of children whose LINK_DOWN may still come
     local waiting = {}     -- events that came while a child was being stopped
 
-    local function start(first, last)
-        for index = first, last do
-            local child = children[index]
-            child.pid = assert(process.with_name(child.name)
-                :spawn_linked_monitored(child.entry, child.host, table.unpack(child.args or {})))
-            linked[child.pid] = true
+    -- Where a name is taken it waits a while: a supervisor that was terminated leaves linked
+    -- children behind that are about to end, and may have been started anew before they have.
+    local function start_child(child)
+        local pid, err
+        for _ = 1, 200 do
+            pid, err = process.with_name(child.name)
+                :spawn_linked_monitored(child.entry, child.host, table.unpack(child.args or {}))
+            if pid or err:kind() ~= "AlreadyExists" then break end
+            time.sleep("5ms")
         end
+        return pid, err
     end
 
     local function ended(child, event)
@@ -56,13 +60,28 @@ local function run(spec)
         end
     end
 
+    -- Stops all children first, so that whoever starts this process anew finds their names free.
+    local function give_up(err)
+        stop(1, #children)
+        error(err, 0)
+    end
+
+    local function start(first, last)
+        for index = first, last do
+            local child = children[index]
+            local pid, err = start_child(child)
+            if not pid then give_up(err) end
+            child.pid, linked[pid] = pid, true
+        end
+    end
+
     local function count_restart(child, cause)
         local now = time.now():unix_nano()
         while restarts[1] and restarts[1] < now - window:nanoseconds() do
             table.remove(restarts, 1)
         end
         if #restarts >= spec.max_restarts then
-            error(child.name .. " fails too often: " .. tostring(cause), 0)
+            give_up(child.name .. " fails too often: " .. tostring(cause))
         end
         restarts[#restarts + 1] = now
     end
@@ -75,7 +94,7 @@ local function run(spec)
             return stop(1, #children)
         elseif event.type == "LINK_DOWN" then
             -- Of a child the EXIT says the same; of anybody else it ends this process, too.
-            if not linked[event.from] then error(event.error) end
+            if not linked[event.from] then give_up(event.error) end
             linked[event.from] = nil
         elseif event.type == "EXIT" then
             for index, child in ipairs(children) do

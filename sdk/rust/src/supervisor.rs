@@ -16,6 +16,9 @@ use crate::{
     next, next_event, trap_links,
 };
 
+const NAME_WAIT_MAX: Duration = Duration::from_secs(1);
+const NAME_WAIT_STEP: Duration = Duration::from_millis(5);
+
 /// Which children are started anew when one of them has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strategy {
@@ -230,7 +233,7 @@ impl Supervisor {
     fn start(&mut self, range: Range<usize>, first: bool) -> Result<()> {
         for slot in self.children.iter_mut().skip(range.start).take(range.len()) {
             if slot.pid.is_none() && (first || slot.child.restart != Restart::Never) {
-                slot.pid = Some(slot.child.spawn.start()?);
+                slot.pid = Some(start(&slot.child.spawn)?);
                 slot.link_down = false;
             }
         }
@@ -340,5 +343,22 @@ impl Supervisor {
         }
         self.restarts.push_back(now);
         Ok(())
+    }
+}
+
+/// Starts a child. Where its name is taken it waits a while: a supervisor that was terminated leaves
+/// linked children behind that are about to end, and may have been started anew before they have.
+fn start(spawn: &Spawn) -> Result<Pid> {
+    let deadline = monotonic_clock::now() + nanoseconds(NAME_WAIT_MAX);
+    loop {
+        match spawn.start() {
+            Err(error)
+                if error.kind() == Some(Kind::AlreadyExists)
+                    && monotonic_clock::now() < deadline =>
+            {
+                monotonic_clock::subscribe_duration(nanoseconds(NAME_WAIT_STEP)).block();
+            }
+            result => return result,
+        }
     }
 }

@@ -61,13 +61,25 @@ local function main()
     print("stopped", event.error or process.registry.lookup("a") or "none left")
 
     pid = tree("one_for_one")
+    local last
     for _ = 1, 3 do
-        before = pids(pid)
-        process.send("a", "crash")
-        if not process.registry.lookup("a") or pcall(anew, pid, before, "a") == false then break end
+        local a = process.registry.lookup("a")
+        while not a or a == last do
+            time.sleep("1ms")
+            a = process.registry.lookup("a")
+        end
+        process.send(a, "crash")
+        last = a
     end
     event = process.receive("10s")
     print("too often", (tostring(event.error):match("no restart.*")))
+
+    -- The children of one that is terminated end a moment later; the next one waits for their names.
+    pid = tree("one_for_one")
+    before = pids(pid)
+    process.terminate(pid)
+    pid = tree("one_for_one")
+    print("terminated", pids(pid).a ~= before.a and "and there again")
 end
 
 return { main = main }

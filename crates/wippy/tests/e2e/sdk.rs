@@ -174,6 +174,7 @@ always\tc
 never\t
 stopped\tnone left
 too often\tno restart: there were 2 within 60s
+terminated\tand there again
 ",
     );
 }
