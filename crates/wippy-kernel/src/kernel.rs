@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Weak};
 use std::task::{Context as Poller, Poll, ready};
 use std::time::{Duration, SystemTime};
@@ -93,6 +93,17 @@ impl SpawnRequest {
     }
 }
 
+/// What a new version of a process entry met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replaced {
+    /// The version, counted from 1.
+    pub version: u64,
+    /// Running processes of an older version that were told.
+    pub told: usize,
+    /// Running processes of an older version that are not upgradable.
+    pub untold: usize,
+}
+
 type Hosts = HashMap<EntryId, Arc<Host>>;
 
 pub(crate) struct Inner {
@@ -172,6 +183,11 @@ impl Kernel {
         self.0.default_hosts.lock().insert(unit, host);
     }
 
+    /// Takes back where processes of a unit run when nobody says.
+    pub fn unset_default_host(&self, unit: &EntryId) {
+        self.0.default_hosts.lock().remove(unit);
+    }
+
     /// Where processes of a unit run when nobody says, if that was said.
     pub fn default_host(&self, unit: &EntryId) -> Option<EntryId> {
         self.0.default_hosts.lock().get(unit).cloned()
@@ -201,21 +217,41 @@ impl Kernel {
     /// # Errors
     ///
     /// What its loading gave; then nothing has changed.
-    pub async fn replace_unit(&self, id: EntryId, loader: Loader) -> Result<()> {
+    pub async fn replace_unit(&self, id: EntryId, loader: Loader) -> Result<Replaced> {
         let version = self.0.units.replace(id.clone(), loader).await?;
+        // Whoever says meanwhile that it is upgradable is seen here, or sees the version.
+        fence(Ordering::SeqCst);
+        let mut replaced = Replaced { version, told: 0, untold: 0 };
         for process in self.0.table.all() {
-            process.tell_version(&id, version);
+            match process.tell_version(&id, version) {
+                Some(true) => replaced.told += 1,
+                Some(false) => replaced.untold += 1,
+                None => {}
+            }
         }
-        Ok(())
+        Ok(replaced)
     }
 
-    /// Loads a new version of a function and, where it loads, gives it to all new calls.
+    /// Takes a process entry away: no spawn of it succeeds any more, and what runs goes on.
+    /// False where there is none of that name.
+    pub fn remove_unit(&self, id: &EntryId) -> bool {
+        self.0.default_hosts.lock().remove(id);
+        self.0.units.remove(id)
+    }
+
+    /// Takes a function away, as [`Kernel::remove_unit`] takes what processes are made of.
+    pub fn remove_function(&self, id: &EntryId) -> bool {
+        self.0.functions.remove(id)
+    }
+
+    /// Loads a new version of a function and, where it loads, gives it to all new calls. Tells
+    /// its version, counted from 1.
     ///
     /// # Errors
     ///
     /// What its loading gave; then nothing has changed.
-    pub async fn replace_function(&self, id: EntryId, loader: Loader) -> Result<()> {
-        self.0.functions.replace(id, loader).await.map(drop)
+    pub async fn replace_function(&self, id: EntryId, loader: Loader) -> Result<u64> {
+        self.0.functions.replace(id, loader).await
     }
 
     /// Registers a function, as [`Kernel::add_unit`] registers what processes are made of.
@@ -485,6 +521,11 @@ impl Kernel {
     /// Processes alive.
     pub fn process_count(&self) -> usize {
         self.0.table.len()
+    }
+
+    /// Events of monitors and links that are promised or wait, in all mailboxes together.
+    pub fn bond_count(&self) -> usize {
+        self.0.table.bonds.load(Ordering::Relaxed)
     }
 
     /// Processes alive that have not had their first slice.

@@ -18,7 +18,7 @@
 //! Locks are `parking_lot` mutexes, held for a few instructions and never across an await. Two
 //! are held at once in three places, each in one order: the bonds of the two sides of a link
 //! (`links.rs`), the names of a process and then those of the node (`names.rs`), and the bonds
-//! of a process and then, of those who watch it, whether their mailbox is closed (`bonds.rs`).
+//! of a process and then a mailbox, or why a link ends it (`links.rs`, `bonds.rs`).
 
 mod address;
 mod authorizer;
@@ -47,7 +47,7 @@ pub use authorizer::Authorizer;
 pub use call::{CALLS_MAX, DEPTH_MAX, FunctionCall};
 pub use context::ProcessContext;
 pub use host::{HostSpec, Profile, Scheduler};
-pub use kernel::{Kernel, KernelOptions, SpawnRequest};
+pub use kernel::{Kernel, KernelOptions, Replaced, SpawnRequest};
 pub use mailbox::Received;
 pub use names::{NAME_BYTES_MAX, NAMES_MAX};
 pub use process::{Options, ProcessInfo, State};

@@ -1,8 +1,8 @@
 //! Links and monitors between processes.
 //!
 //! A link is an entry on both sides, made and taken on both at once. Whoever ends tells those
-//! on its list; they react only when they find it on theirs. So each side hears of a link's end
-//! at most once, and `unlink` wins where it came first. Monitors are kept on both sides, too:
+//! on its list; they react only when they find it on theirs, and in the same moment. So each side
+//! hears of a link's end at most once, and of none that `unlink` took back before. Monitors are kept on both sides, too:
 //! the one that is watched knows whom to tell, and the one that watches how often.
 
 use std::sync::Arc;
@@ -25,13 +25,6 @@ enum Joined {
 }
 
 impl ProcessShared {
-    fn remove_link(&self, other: &Pid) -> bool {
-        match &mut *self.ending.lock() {
-            Ending::Alive(bonds) => bonds.unlink(other),
-            Ending::Ended(_) => false,
-        }
-    }
-
     fn is_linked(&self, other: &Pid) -> bool {
         match &*self.ending.lock() {
             Ending::Alive(bonds) => bonds.is_linked(other),
@@ -48,14 +41,16 @@ impl ProcessShared {
 
     /// A process that it monitors has ended: one event for each monitor.
     pub(crate) fn monitored_ended(&self, from: &Pid, exit: &Arc<Exit>, at: SystemTime) {
-        for _ in 0..self.take_monitors(from) {
+        let Ending::Alive(bonds) = &mut *self.ending.lock() else { return };
+        for _ in 0..bonds.take_monitors(from) {
             self.mailbox.push_event(bond_event(EventKind::Exit, from, exit, at));
         }
     }
 
     /// A linked process has ended.
     pub(crate) fn link_broken(&self, from: &Pid, exit: &Arc<Exit>, at: SystemTime) {
-        if !self.remove_link(from) {
+        let Ending::Alive(bonds) = &mut *self.ending.lock() else { return };
+        if !bonds.unlink(from) {
             return;
         }
         let Some(error) = exit.error() else {
@@ -105,12 +100,13 @@ pub(crate) fn link(one: &Arc<ProcessShared>, other: &Arc<ProcessShared>) -> Resu
         return Ok(());
     }
     one.reserve_event()?;
-    if let Err(error) = other.reserve_event() {
+    // One that is about to end needs no promise. It tells of its end when nothing is left of it,
+    // and not earlier.
+    if let Err(error) = other.reserve_event()
+        && !other.mailbox.is_closed()
+    {
         one.release_events(1);
-        return match other.mailbox.is_closed() {
-            true => link_to_nobody(one, &other.pid),
-            false => Err(error.context(&other.pid)),
-        };
+        return Err(error.context(&other.pid));
     }
     link_reserved(one, other)
 }
@@ -164,9 +160,11 @@ pub(crate) fn link_to_nobody(one: &Arc<ProcessShared>, target: &Pid) -> Result<(
 /// has not said so.
 pub(crate) fn unlink(one: &ProcessShared, target: &Pid, other: Option<&ProcessShared>) {
     let Some(other) = other.filter(|other| !std::ptr::eq(one, *other)) else {
-        if one.remove_link(target) {
-            one.release_events(1);
-        }
+        let removed = match &mut *one.ending.lock() {
+            Ending::Alive(bonds) => bonds.unlink(target),
+            Ending::Ended(_) => false,
+        };
+        one.release_events(usize::from(removed));
         return;
     };
     let (own, others) = at_both(one, other, |own, others| {

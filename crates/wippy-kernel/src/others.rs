@@ -9,6 +9,7 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use wippy_model::{EntryId, Error, Exit, Message, Pid, Result, Value};
@@ -23,8 +24,12 @@ impl ProcessContext {
         self.kernel().ok_or_else(|| Error::unavailable("the node is stopping"))
     }
 
-    /// Refuses what a function cannot have.
-    fn needs_process(&self, what: &str) -> Result<()> {
+    /// Refuses what a function cannot have: a mailbox of its own.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` in a function, with `what` before it.
+    pub fn needs_process(&self, what: &str) -> Result<()> {
         match self.is_function() {
             false => Ok(()),
             true => Err(Error::invalid(format!(
@@ -240,6 +245,8 @@ impl ProcessContext {
         let before = self.shared().options();
         self.shared().set_options(options);
         if options.upgradable && !before.upgradable {
+            // Before the look at the version: whoever replaces it looks the other way round.
+            fence(Ordering::SeqCst);
             let entry = self.entry();
             if let Some(version) = self.node()?.version(entry) {
                 self.shared().tell_version(entry, version);

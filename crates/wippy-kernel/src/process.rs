@@ -225,11 +225,16 @@ impl ProcessShared {
     }
 
     /// Tells it that there is a version of an entry, where that is newer than what it runs and
-    /// it wants to know.
-    pub(crate) fn tell_version(&self, entry: &EntryId, version: u64) {
-        let code = self.code.lock().clone();
-        if code.entry != *entry || code.version >= version || !self.options().upgradable {
-            return;
+    /// it wants to know. Whether it does; none where it runs no older version of that entry.
+    pub(crate) fn tell_version(&self, entry: &EntryId, version: u64) -> Option<bool> {
+        {
+            let code = self.code.lock();
+            if code.entry != *entry || code.version >= version {
+                return None;
+            }
+        }
+        if !self.options().upgradable {
+            return Some(false);
         }
         self.mailbox.push_event(Event {
             kind: EventKind::Outdated,
@@ -239,6 +244,7 @@ impl ProcessShared {
             deadline: None,
             reason: None,
         });
+        Some(true)
     }
 
     /// Promises room for the event of a monitor or a link.
@@ -335,7 +341,7 @@ impl ProcessShared {
     }
 
     /// Records the exit and tells everyone. The first call wins; by then the engine's state is
-    /// dropped. What others can see goes first: mailbox, names, table, place on the host. So
+    /// dropped. What others can see goes first: mailbox, names, place on the host, table. So
     /// whoever hears of the exit finds nothing left of the process.
     pub(crate) fn end(self: &Arc<Self>, exit: Exit) {
         let Some(promised) = self.mailbox.close() else { return };
@@ -343,8 +349,9 @@ impl ProcessShared {
         self.replies.lock().close();
         let names = self.names.lock().close();
         self.host.table.names.free(&names, self);
-        self.host.table.remove(self.pid.serial());
+        // The place before the table: whoever does not find the process can have its place.
         self.host.release();
+        self.host.table.remove(self.pid.serial());
         let exit = Arc::new(exit);
         let ended = Ending::Ended(exit.clone());
         let bonds = match std::mem::replace(&mut *self.ending.lock(), ended) {

@@ -119,8 +119,13 @@ pub(crate) async fn request(
     drop(kernel);
     let timeout = timeout.unwrap_or(REQUEST_TIMEOUT);
     let ended = |exit: &Exit| {
-        let why = exit.error().map(|error| format!(": {error}")).unwrap_or_default();
-        Error::unavailable(format!("{shown} ended before it replied{why}"))
+        let cause = exit.error();
+        let why = cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();
+        let error = Error::unavailable(format!("{shown} ended before it replied{why}"));
+        match cause.as_ref().and_then(Error::stack) {
+            Some(stack) => error.with_stack(stack.clone()),
+            None => error,
+        }
     };
     tokio::select! {
         biased;

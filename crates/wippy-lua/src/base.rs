@@ -24,11 +24,15 @@ use crate::program::Import;
 use crate::protected::{pcall, xpcall};
 use crate::state::{Key, State, Type};
 use crate::strings;
+use crate::typed;
 use crate::work::deliver;
 
 /// Libraries and modules that are globals, opened when they are named.
 pub(crate) const ON_DEMAND: [&str; 10] =
     ["table", "math", "utf8", "coroutine", "os", "process", "channel", "errors", "payload", "io"];
+
+/// A function that is a global besides, made at the first access.
+const UNPACK: &str = "unpack";
 
 const REMOVED: [&str; 3] = ["dofile", "loadfile", "warn"];
 
@@ -111,8 +115,16 @@ fn note_loaded(state: State<'_>, name: &str) {
 
 /// The first access to a global that is not there.
 fn missing_global(state: State<'_>) -> Outcome {
-    let name = state.to_str(2).and_then(|name| ON_DEMAND.into_iter().find(|known| *known == name));
+    let asked = state.to_str(2);
+    let name = ON_DEMAND.into_iter().find(|known| asked == Some(*known));
     match name {
+        None if asked == Some(UNPACK) => {
+            bounded::push_unpack(state);
+            state.push_globals();
+            state.push_copy(-2);
+            state.set_field(-2, UNPACK);
+            state.pop(1);
+        }
         None => state.push_nil(),
         Some(name) => {
             open_named(state, name);
@@ -322,6 +334,9 @@ fn find_required(state: State<'_>) -> Outcome {
             return Err(crate::host_fn::Raised);
         }
         push_environment(state, index);
+        if chunk.has_types {
+            typed::add_to_environment(state);
+        }
         // SAFETY: the first upvalue of a chunk is its `_ENV`.
         unsafe { ffi::lua_setupvalue(state.raw(), -2, 1) };
         return Ok(Answer::Values(2));
@@ -332,7 +347,7 @@ fn find_required(state: State<'_>) -> Outcome {
 
 /// What the head of a library reads: its own `require`, and the globals.
 fn push_environment(state: State<'_>, library: usize) {
-    state.push_table(0, 2);
+    state.push_table(0, 3);
     state.push_integer(i64::try_from(library).unwrap_or(i64::MAX));
     // SAFETY: in host mode nothing is refused.
     unsafe { ffi::lua_pushcclosure(state.raw(), require, 1) };

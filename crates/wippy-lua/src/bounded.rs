@@ -16,6 +16,7 @@ use std::ptr;
 use mlua::ffi::{self, lua_State};
 
 use crate::core::Core;
+use crate::frozen;
 use crate::long;
 use crate::sort;
 use crate::state::{State, TEXT_BYTES_MAX};
@@ -30,7 +31,7 @@ const ELEMENTS_MAX: i64 = 4096;
 const BYTES_MAX: usize = 256 << 10;
 
 /// Values that one function gives at most.
-const RESULTS_MAX: i64 = 40_000;
+pub(crate) const RESULTS_MAX: i64 = 40_000;
 
 /// Bytes of a format of `os.date`, each of which may name the whole date.
 const DATE_FORMAT_BYTES_MAX: usize = 1 << 10;
@@ -41,6 +42,12 @@ const PACKED_BYTES_MAX: usize = 16 << 20;
 /// Bounds the functions among the globals in the table on top.
 pub(crate) fn bound_base(state: State<'_>) {
     wrap(state, "tonumber", tonumber);
+    state.set_functions(&[
+        ("next", frozen::next),
+        ("rawget", frozen::raw_get),
+        ("rawlen", frozen::raw_len),
+        ("rawset", frozen::raw_set),
+    ]);
 }
 
 /// Bounds the functions of `string` in the table on top.
@@ -63,7 +70,22 @@ pub(crate) fn bound_table(state: State<'_>) {
     wrap(state, "move", moved);
     wrap(state, "concat", concat);
     wrap(state, "unpack", unpack);
-    state.set_functions(&[("sort", sort)]);
+    state.set_functions(&[
+        ("sort", sort),
+        ("create", create),
+        ("freeze", frozen::freeze),
+        ("isfrozen", frozen::isfrozen),
+    ]);
+}
+
+/// Pushes the function `unpack`, which is that of `table`.
+pub(crate) fn push_unpack(state: State<'_>) {
+    // SAFETY: in host mode the openers of Lua's libraries neither raise nor are refused.
+    unsafe { ffi::luaopen_table(state.raw()) };
+    wrap(state, "unpack", unpack);
+    state.get_field(-1, "unpack");
+    state.insert(-2);
+    state.pop(1);
 }
 
 /// Bounds the functions of `utf8` in the table on top.
@@ -120,11 +142,16 @@ unsafe fn string_len(raw: *mut lua_State, arg: c_int) -> usize {
     }
 }
 
+/// Elements of the largest table that the process's memory has room for.
+unsafe fn elements_max(raw: *mut lua_State) -> u64 {
+    // SAFETY: the thread is of a VM of this crate.
+    unsafe { Core::of(raw).program.limits.memory_bytes / ELEMENT_BYTES }
+}
+
 unsafe fn check(raw: *mut lua_State, count: i64) {
     // SAFETY: raises where there are too many; nothing here needs dropping.
     unsafe {
-        let max = Core::of(raw).program.limits.memory_bytes / ELEMENT_BYTES;
-        if u64::try_from(count).is_ok_and(|count| count > max) {
+        if u64::try_from(count).is_ok_and(|count| count > elements_max(raw)) {
             ffi::luaL_error(
                 raw,
                 c"%p: more elements than a table of this process can have".as_ptr(),
@@ -138,6 +165,7 @@ unsafe fn check(raw: *mut lua_State, count: i64) {
 unsafe fn plain_len(raw: *mut lua_State) -> i64 {
     // SAFETY: raises or reads; nothing here needs dropping.
     unsafe {
+        frozen::check_writable(raw);
         if ffi::luaL_getmetafield(raw, 1, c"__len".as_ptr()) != ffi::LUA_TNIL {
             ffi::luaL_argerror(
                 raw,
@@ -205,6 +233,7 @@ unsafe extern "C-unwind" fn sort(raw: *mut lua_State) -> c_int {
                 ffi::luaL_checktype(raw, 1, ffi::LUA_TTABLE);
             }
         }
+        frozen::check_writable(raw);
         let len = ffi::luaL_len(raw, 1);
         if len < 2 {
             return 0;
@@ -345,6 +374,39 @@ unsafe fn change_long(raw: *mut lua_State, backwards: bool) -> c_int {
     }
 }
 
+/// `table.create(count, [value])`: a table with room for so many elements, each of which is
+/// the value.
+unsafe extern "C-unwind" fn create(raw: *mut lua_State) -> c_int {
+    // SAFETY: raises or makes a table; nothing here needs dropping.
+    unsafe {
+        let count = ffi::luaL_checkinteger(raw, 1);
+        if count < 0 {
+            return ffi::luaL_argerror(raw, 1, c"there are no negative sizes".as_ptr());
+        }
+        if u64::try_from(count).is_ok_and(|count| count > elements_max(raw)) {
+            let message = c"more elements than a table of this process can have";
+            return ffi::luaL_argerror(raw, 1, message.as_ptr());
+        }
+        ffi::lua_settop(raw, 2);
+        ffi::lua_createtable(raw, c_int::try_from(count).unwrap_or(c_int::MAX), 0);
+        if ffi::lua_type(raw, 2) == ffi::LUA_TNIL {
+            return 1;
+        }
+        let at_once = count.min(ELEMENTS_MAX);
+        for place in 1..=at_once {
+            ffi::lua_pushvalue(raw, 2);
+            ffi::lua_rawseti(raw, 3, place);
+        }
+        if at_once == count {
+            return 1;
+        }
+        ffi::lua_insert(raw, 2);
+        ffi::lua_pushinteger(raw, at_once + 1);
+        ffi::lua_pushinteger(raw, count);
+        long::call(raw, "fill", 4, false)
+    }
+}
+
 /// `table.unpack`: as many results as the stack has room for without being moved often.
 unsafe extern "C-unwind" fn unpack(raw: *mut lua_State) -> c_int {
     // SAFETY: Lua's own function checks the arguments.
@@ -414,7 +476,42 @@ unsafe extern "C-unwind" fn format(raw: *mut lua_State) -> c_int {
                 break;
             }
         }
+        truncate(raw);
         original(raw)
+    }
+}
+
+/// Makes integers of the numbers with a fraction that `%d` and `%i` of a format stand for,
+/// towards zero. What Lua has no integer for is left to it to refuse.
+unsafe fn truncate(raw: *mut lua_State) {
+    // SAFETY: the format is a string by now where it can be one, and stays in its slot.
+    unsafe {
+        let has_fraction =
+            |arg: c_int| ffi::lua_type(raw, arg) == ffi::LUA_TNUMBER && integer(raw, arg).is_none();
+        if !(2..=ffi::lua_gettop(raw)).any(has_fraction) {
+            return;
+        }
+        let mut len = 0;
+        let format = ffi::luaL_checklstring(raw, 1, &raw mut len);
+        let format = std::slice::from_raw_parts(format.cast::<u8>(), len);
+        let (mut rest, mut arg) = (format, 2);
+        while let Some(percent) = memchr::memchr(b'%', rest) {
+            rest = rest.get(percent + 1..).unwrap_or_default();
+            let is_flag =
+                |byte: &&u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b' ' | b'#' | b'.');
+            let flags = rest.iter().take_while(is_flag).count();
+            let conversion = rest.get(flags);
+            rest = rest.get(flags + 1..).unwrap_or_default();
+            if conversion == Some(&b'%') && flags == 0 {
+                continue;
+            }
+            if matches!(conversion, Some(b'd' | b'i')) && has_fraction(arg) {
+                let whole = ffi::lua_tonumberx(raw, arg, ptr::null_mut()).trunc();
+                ffi::lua_pushnumber(raw, whole);
+                ffi::lua_replace(raw, arg);
+            }
+            arg += 1;
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use mlua::ffi::{self, lua_State};
 use tokio::time::Instant;
 use wippy_kernel::ProcessContext;
-use wippy_model::Error;
+use wippy_model::{Error, Pid};
 
 use crate::calls::Calls;
 use crate::heap::Heap;
@@ -50,6 +50,10 @@ pub(crate) struct Core {
     pub(crate) calls: RefCell<Calls>,
     pub(crate) output: RefCell<Output>,
     pub(crate) input: Input,
+    /// Whether the process is to go on as another instance: nothing runs here any more.
+    pub(crate) upgrading: Cell<bool>,
+    /// The last sender, whose text is kept.
+    pub(crate) last_pid: RefCell<Option<Pid>>,
     /// Why the last resume of a thread came back before its end, if it did.
     pub(crate) pause: Cell<Option<Pause>>,
     /// Resumes under way around which nothing can wait.
@@ -78,6 +82,8 @@ impl Core {
             calls: RefCell::default(),
             output: RefCell::new(output),
             input: Input::default(),
+            upgrading: Cell::new(false),
+            last_pid: RefCell::new(None),
             pause: Cell::new(None),
             unyielding: Cell::new(0),
             killed: Cell::new(false),

@@ -280,6 +280,8 @@ impl Driver {
                 let next = self.vm.core().tasks.borrow_mut().start_next();
                 let Some((id, thread)) = next else { break };
                 match self.step(id, thread) {
+                    // Its own task drops it, and no other thread has a turn.
+                    Step::Continue if self.vm.core().upgrading.get() => return Poll::Pending,
                     Step::Continue => first = false,
                     Step::GiveWay | Step::Overdue => {
                         poller.waker().wake_by_ref();

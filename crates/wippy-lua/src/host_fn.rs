@@ -107,7 +107,7 @@ where
             Ok(Ok(Answer::GiveWay)) if core.can_wait(raw) => Verdict::Yield(Pause::Slice),
             Ok(Ok(Answer::Wait | Answer::GiveWay)) => {
                 core.forget_wait();
-                cannot_wait(State::new(raw));
+                let Raised = cannot_wait(State::new(raw));
                 Verdict::Raise
             }
             Ok(Err(Raised)) => Verdict::Raise,
@@ -130,12 +130,13 @@ where
     }
 }
 
-fn cannot_wait(state: State<'_>) {
+/// Pushes the error of a wait where nothing can wait.
+pub(crate) fn cannot_wait(state: State<'_>) -> Raised {
     misuse(
         state,
         "cannot wait here: a function that Lua's C code calls (such as `__tostring` or the \
          reader of `load`) may not sleep, receive or the like",
-    );
+    )
 }
 
 fn panicked(state: State<'_>, panic: &(dyn Any + Send)) {

@@ -3,7 +3,7 @@
 -- own functions and `fail`, which raises a text with the position of the script's call;
 -- returns a table. `long.rs` has checked the arguments.
 
-local byte, sub, concat, utf8_len, pieces, sort_numbers, fail = ...
+local byte, sub, concat, utf8_len, pieces, sort_numbers, fail, next, set_metatable = ...
 
 -- Bytes and elements that are left to one call of C.
 local PIECE_BYTES = 65536
@@ -272,6 +272,20 @@ function long.utf8_offset(text, count, at)
     end
     while at > 1 and is_inner(byte(text, at)) do at = at - 1 end
     return at
+end
+
+-- Moves what a table holds into another, which stands behind its new metatable.
+function long.freeze(t, content, metatable, content_metatable)
+    for key, value in next, t do content[key] = value end
+    set_metatable(content, content_metatable)
+    set_metatable(t, metatable)
+    for key in next, t do t[key] = nil end
+    return t
+end
+
+function long.fill(t, value, first, last)
+    for i = first, last do t[i] = value end
+    return t
 end
 
 -- Collects garbage piece by piece: the rest of a cycle that is under way, and a whole one.

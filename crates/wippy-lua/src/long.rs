@@ -19,7 +19,8 @@ use crate::state::{Key, State, Type};
 use crate::vm::Compiler;
 
 const SOURCE: &str = include_str!("long.lua");
-const NAME: &CStr = c"=library";
+/// The name of all of this code.
+pub(crate) const NAME: &CStr = c"=library";
 
 /// Steps of the collector between two instructions.
 const COLLECTOR_STEPS: usize = 8;
@@ -46,12 +47,29 @@ fn bytecode() -> &'static [u8] {
 ///
 /// `raw` is the thread that runs. Nothing that needs dropping is lost by an error or a yield.
 pub(crate) unsafe fn call(raw: *mut lua_State, name: &str, args: c_int, as_c: bool) -> c_int {
+    // SAFETY: as the caller says.
+    unsafe { call_of(raw, &LONG, make, name, args, as_c) }
+}
+
+/// As [`call`], of other code of the runtime: `make` pushes the table that it returns.
+///
+/// # Safety
+///
+/// As [`call`].
+pub(crate) unsafe fn call_of(
+    raw: *mut lua_State,
+    key: &'static Key,
+    make: fn(State<'_>),
+    name: &str,
+    args: c_int,
+    as_c: bool,
+) -> c_int {
     // SAFETY: as the caller says; the state is gone before the call.
     unsafe {
         let core = Core::of(raw);
         let before = core.heap.host_mode(true);
         let state = State::new(raw);
-        state.get_or_make(&LONG, make);
+        state.get_or_make(key, make);
         state.get_field(-1, name);
         state.insert(-(args + 2));
         state.pop(1);
@@ -111,7 +129,9 @@ fn make(state: State<'_>) {
             Ok(Answer::Values(1))
         }));
         state.push_function(fail);
-        state.call_trusted(7, 1);
+        state.push_function(next);
+        state.push_function(set_metatable);
+        state.call_trusted(9, 1);
     }
     state.set_top(base + 1);
     if state.type_of(-1) != Type::Table {
@@ -177,6 +197,29 @@ unsafe extern "C-unwind" fn pieces(raw: *mut lua_State) -> c_int {
         ffi::lua_pushboolean(raw, ended.into());
     }
     1
+}
+
+/// `next(table, key)`, which does not look behind a frozen table.
+unsafe extern "C-unwind" fn next(raw: *mut lua_State) -> c_int {
+    // SAFETY: our code calls it with a table and a key of it.
+    unsafe {
+        ffi::lua_settop(raw, 2);
+        if ffi::lua_next(raw, 1) != 0 {
+            return 2;
+        }
+        ffi::lua_pushnil(raw);
+    }
+    1
+}
+
+/// `set_metatable(table, metatable or nil)`
+unsafe extern "C-unwind" fn set_metatable(raw: *mut lua_State) -> c_int {
+    // SAFETY: our code calls it with such values.
+    unsafe {
+        ffi::lua_settop(raw, 2);
+        ffi::lua_setmetatable(raw, 1);
+    }
+    0
 }
 
 /// Raises a text with the position of whoever called the function that our code stands for.

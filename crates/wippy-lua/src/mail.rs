@@ -126,6 +126,12 @@ impl Mail {
         }
     }
 
+    /// All that waits here, in order of arrival.
+    pub(crate) fn take_all(&mut self) -> Vec<Received> {
+        self.waiting_bytes = 0;
+        std::mem::take(&mut self.waiting).into()
+    }
+
     /// Takes one item out of the mailbox for whoever waits; says on which lane it came.
     pub(crate) fn pump(
         &mut self,

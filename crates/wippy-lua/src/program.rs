@@ -14,6 +14,8 @@ use crate::vm::Compiler;
 pub(crate) struct Chunk {
     pub(crate) bytecode: Vec<u8>,
     pub(crate) name: CString,
+    /// Whether it uses types as values: its head reads them from an environment of its own.
+    pub(crate) has_types: bool,
 }
 
 /// A compiled library that an entry imports.
@@ -68,23 +70,27 @@ impl Chunk {
     ///
     /// Of kind `Invalid`, naming the entry, file, line and what is wrong there.
     pub(crate) fn compile(entry: &EntryId, file: &str, source: &str) -> Result<Self> {
-        Self::compile_text(entry, file, &plain_lua(source))
+        Self::compile_text(entry, file, plain_lua(source, None))
     }
 
     /// As [`Chunk::compile`], for a library: it gets a `require` of its own.
     pub(crate) fn compile_library(entry: &EntryId, file: &str, source: &str) -> Result<Self> {
-        Self::compile_text(entry, file, &format!("{LIBRARY_HEAD}{}", plain_lua(source)))
+        Self::compile_text(entry, file, plain_lua(source, Some(LIBRARY_HEAD)))
     }
 
-    fn compile_text(entry: &EntryId, file: &str, text: &str) -> Result<Self> {
+    fn compile_text(
+        entry: &EntryId,
+        file: &str,
+        text: Result<(Vec<u8>, bool), String>,
+    ) -> Result<Self> {
+        let refused = |message| Error::invalid(format!("{entry} does not compile: {message}"));
+        let (text, has_types) = text.map_err(|wrong| refused(format!("{file}:{wrong}")))?;
         // `@` says that the name is a file's, to be shown as it is.
         let name = CString::new(format!("@{file}")).map_err(|_| {
             Error::invalid(format!("{entry}: the name of its source holds a NUL character"))
         })?;
-        let bytecode = Compiler::new()
-            .compile(text.as_bytes(), &name)
-            .map_err(|message| Error::invalid(format!("{entry} does not compile: {message}")))?;
-        Ok(Self { bytecode, name })
+        let bytecode = Compiler::new().compile(&text, &name).map_err(refused)?;
+        Ok(Self { bytecode, name, has_types })
     }
 
     pub(crate) fn name(&self) -> &CStr {

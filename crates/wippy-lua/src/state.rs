@@ -15,6 +15,7 @@ use std::slice;
 use mlua::ffi::{self, lua_State};
 
 use crate::core::Core;
+use crate::frozen;
 
 /// Bytes of the longest text that is a name, an ID, a topic, a duration or the text of an error.
 pub(crate) const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -279,11 +280,29 @@ impl<'s> State<'s> {
 
     pub(crate) fn raw_len(self, index: c_int) -> usize {
         // SAFETY: any acceptable index may be asked.
-        unsafe { ffi::lua_rawlen(self.raw, index) }
+        let len = unsafe { ffi::lua_rawlen(self.raw, index) };
+        if len > 0 || !self.push_content(index) {
+            return len;
+        }
+        // SAFETY: the content is on top.
+        let len = unsafe { ffi::lua_rawlen(self.raw, -1) };
+        self.pop(1);
+        len
+    }
+
+    /// Pushes what a frozen table stands for; false, and nothing pushed, for anything else.
+    fn push_content(self, index: c_int) -> bool {
+        // SAFETY: callers keep to the slots a function has, or reserve.
+        unsafe { frozen::push_content(self.raw, index) }
     }
 
     /// Places that a walk through a table looks at, whether something is in them or not.
     pub(crate) fn places(self, table: c_int) -> u64 {
+        if self.push_content(table) {
+            let places = self.places(-1);
+            self.pop(1);
+            return places;
+        }
         /// The front of Lua's own table.
         #[repr(C)]
         struct Front {
@@ -321,15 +340,26 @@ impl<'s> State<'s> {
         }
         self.push_str(name);
         // SAFETY: it is a table, and the key is on top.
-        unsafe { ffi::lua_rawget(self.raw, table) };
+        let found = unsafe { ffi::lua_rawget(self.raw, table) };
+        if found == ffi::LUA_TNIL && self.push_content(table) {
+            self.replace(-2);
+            self.get_field(-1, name);
+            self.replace(-2);
+        }
         self.type_of(-1)
     }
 
     /// Pushes `table[position]`, raw; nil where there is no table.
     pub(crate) fn get_position(self, table: c_int, position: i64) -> Type {
+        let table = self.absolute(table);
         if self.is_table(table) {
             // SAFETY: it is a table.
-            unsafe { ffi::lua_rawgeti(self.raw, table, position) };
+            let found = unsafe { ffi::lua_rawgeti(self.raw, table, position) };
+            if found == ffi::LUA_TNIL && self.push_content(table) {
+                self.replace(-2);
+                self.get_position(-1, position);
+                self.replace(-2);
+            }
         } else {
             self.push_nil();
         }
@@ -364,6 +394,13 @@ impl<'s> State<'s> {
         if !self.is_table(table) {
             self.pop(1);
             return false;
+        }
+        if self.push_content(table) {
+            self.insert(-2);
+            // SAFETY: as below; the content stays under what comes.
+            let found = unsafe { ffi::lua_next(self.raw, -2) != 0 };
+            self.remove(if found { -3 } else { -1 });
+            return found;
         }
         // SAFETY: it is a table, and the key came from it.
         unsafe { ffi::lua_next(self.raw, table) != 0 }

@@ -58,7 +58,7 @@ fn search() -> *mut Search {
 const FIND: isize = 0;
 const MATCH: isize = 1;
 
-unsafe extern "C-unwind" fn find(raw: *mut lua_State) -> c_int {
+pub(crate) unsafe extern "C-unwind" fn find(raw: *mut lua_State) -> c_int {
     // SAFETY: Lua calls it.
     unsafe { begin(raw, FIND) }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use wippy_host::Terminal;
 use wippy_kernel::{Prepare, Process, ProcessContext, Unit};
-use wippy_model::{EntryId, Exit, Limits, Result, Value};
+use wippy_model::{EntryId, Error, Exit, Limits, Result, Value};
 
 use crate::base;
 use crate::driver;
@@ -88,8 +88,10 @@ impl LuaUnit {
         let imports = imports
             .into_iter()
             .map(|LuaImport { alias, id, file, source, modules }| {
-                let chunk = Chunk::compile_library(&id, &file, &source)
-                    .map_err(|error| error.context(format_args!("import `{alias}`")))?;
+                // Whose mistake it is: the library may be an entry that is looked at too.
+                let place = Value::map([("entry", Value::from(id.as_str()))]);
+                let place = |error: Error| error.with_details(place);
+                let chunk = Chunk::compile_library(&id, &file, &source).map_err(place)?;
                 Ok(Import { alias, id, chunk, modules })
             })
             .collect::<Result<_>>()?;

@@ -15,7 +15,7 @@ use crate::heap::Heap;
 use crate::output::Output;
 use crate::program::Program;
 use crate::state::State;
-use crate::{base, body, convert};
+use crate::{base, body, convert, typed};
 
 /// A VM and its core. Drop closes the VM, which runs no code of the script: finalizers are
 /// not available to scripts, and pending `<close>` variables of threads are let go.
@@ -95,6 +95,10 @@ impl Vm {
         if !thread.load(&program.main.bytecode, program.main.name(), true) {
             let message = crate::failure::text(thread, -1);
             return Err(Error::internal(format!("{}: {message}", program.id)));
+        }
+        if program.main.has_types {
+            thread.push_globals();
+            typed::wrap_environment(thread);
         }
         for arg in args {
             convert::push(thread, arg);

@@ -118,9 +118,13 @@ impl Exit {
                 Error::new(Kind::Canceled, format!("the process was cancelled: {reason}"))
             }
             Self::Terminated => Error::new(Kind::Canceled, "the process was terminated"),
-            Self::Linked(from, error) => {
-                Error::internal(format!("the linked process {from} ended: {error}"))
-                    .with_details(Value::map([("from", Value::from(from.to_string()))]))
+            Self::Linked(from, cause) => {
+                let error = Error::internal(format!("the linked process {from} ended: {cause}"))
+                    .with_details(Value::map([("from", Value::from(from.to_string()))]));
+                match cause.stack() {
+                    Some(stack) => error.with_stack(stack.clone()),
+                    None => error,
+                }
             }
             Self::HostPanic(text) => Error::internal(format!(
                 "the runtime failed in this process: {text}; this is a defect of the runtime, \

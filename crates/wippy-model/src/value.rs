@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Pid};
 
+mod bounded_json;
 mod json;
 
 /// A map with text keys, in the order in which they came.
@@ -174,6 +175,25 @@ impl Value {
         serde_json::from_str(text)
             .map(json::from_json)
             .map_err(|error| Error::invalid(format!("this is no JSON: {error}")))
+    }
+
+    /// The value of a JSON text that somebody else wrote: it takes at most `bytes_max`, as
+    /// [`Value::size_bytes`] counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`Value::parse_json`]; `ResourceExhausted` when it takes more.
+    pub fn read_json(json: &[u8], bytes_max: usize) -> Result<Self, Error> {
+        bounded_json::read(json, bytes_max)
+    }
+
+    /// The text of [`Value::to_json`], of at most `bytes_max` bytes.
+    ///
+    /// # Errors
+    ///
+    /// `ResourceExhausted` when it has more.
+    pub fn write_json(&self, bytes_max: usize) -> Result<Vec<u8>, Error> {
+        bounded_json::write(self, bytes_max)
     }
 }
 

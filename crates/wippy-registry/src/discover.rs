@@ -20,9 +20,18 @@ const SKIPPED: [&str; 2] = ["target", "node_modules"];
 
 /// Finds the files below a root, in the order of their names.
 pub(crate) fn files(root: &Path, project_root: &Path, found: &mut Diagnostics) -> Vec<PathBuf> {
+    files_and_folders(root, project_root, found).0
+}
+
+/// The same, with the folders that were looked into, symlinks resolved.
+pub(crate) fn files_and_folders(
+    root: &Path,
+    project_root: &Path,
+    found: &mut Diagnostics,
+) -> (Vec<PathBuf>, HashSet<PathBuf>) {
     let mut walk = Walk { project_root, found, seen: HashSet::new(), files: Vec::new() };
     walk.folder(root, 0);
-    walk.files
+    (walk.files, walk.seen)
 }
 
 /// The projects below a folder, relative to it, in the order of their names: folders with a

@@ -1,6 +1,6 @@
 //! A project: its folder, its settings, and the registry of its entries.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,6 +16,10 @@ use crate::registry::Registry;
 use crate::schema::Scope;
 use crate::settings::Settings;
 use crate::yaml::{self, Content, Node, Place, Source, SourceId, Sources};
+
+/// The files of a project beside its entries.
+const LOCK: &str = "wippy.lock";
+const SETTINGS: &str = ".wippy.yaml";
 
 /// How large one project file may be.
 pub(crate) const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -60,7 +64,7 @@ impl Project {
         let source_roots = reading.source_roots(&lock);
         if let [(folder, _)] = source_roots.as_slice()
             && **folder == *reading.root
-            && !reading.root.join("wippy.lock").is_file()
+            && !reading.root.join(LOCK).is_file()
         {
             several_projects(folder)?;
         }
@@ -103,9 +107,25 @@ impl Project {
         &self.source_roots
     }
 
-    /// The files that were read, settings too: what `--watch` looks at.
+    /// The files that were read, settings too.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
+    }
+
+    /// Looks for the files that a load of this folder would read by now: index files, and those
+    /// of the project itself, whether they are there or not. With them the folders that were
+    /// looked into.
+    pub fn look(&self) -> (BTreeSet<PathBuf>, BTreeSet<PathBuf>) {
+        let (mut files, mut folders) = (BTreeSet::new(), BTreeSet::new());
+        files.extend([LOCK, SETTINGS].map(|name| self.root.join(name)));
+        for root in &self.source_roots {
+            // What cannot be read is reported by the load that follows.
+            let mut unreported = Diagnostics::default();
+            let (found, seen) = discover::files_and_folders(root, &self.root, &mut unreported);
+            files.extend(found);
+            folders.extend(seen);
+        }
+        (files, folders)
     }
 
     /// The settings.
@@ -176,7 +196,7 @@ impl Reading {
     }
 
     fn lock_of(&mut self, folder: &Path) -> Lock {
-        let path = folder.join("wippy.lock");
+        let path = folder.join(LOCK);
         let node = if path.is_file() { self.tree(&path) } else { None };
         let node = node.unwrap_or_else(empty);
         let lock = Lock::read(
@@ -235,7 +255,7 @@ impl Reading {
     /// The source root of a module's folder. A module with a `wippy.lock` is a project of
     /// its own, and its directories are relative to it.
     fn module(&mut self, folder: &Path) -> Option<(PathBuf, Arc<Path>)> {
-        let own = folder.join("wippy.lock").is_file();
+        let own = folder.join(LOCK).is_file();
         let lock = if own { self.lock_of(folder) } else { Lock::default() };
         let root = if own { folder.into() } else { Arc::clone(&self.root) };
         let src = self.source_root(folder, lock.directories.src.as_deref())?;
@@ -365,7 +385,7 @@ impl Reading {
         let path = match &options.config {
             // As if started in that folder; an absolute path stays.
             Some(path) => self.root.join(path),
-            None => self.root.join(".wippy.yaml"),
+            None => self.root.join(SETTINGS),
         };
         let exists = path.is_file();
         if !exists && options.config.is_some() {

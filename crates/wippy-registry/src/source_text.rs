@@ -18,7 +18,8 @@ pub struct SourceText {
     pub file: Arc<str>,
     /// The line of `file` on which the text starts, from 1.
     pub line: u32,
-    /// Where a file behind `file://` is, symlinks resolved.
+    /// Where a file behind `file://` is, by the name that leads there: what a symlink on the
+    /// way means can change.
     pub path: Option<Arc<Path>>,
 }
 
@@ -59,7 +60,8 @@ impl SourceText {
                 "file:// is relative to the folder of this file; correct the name".to_owned(),
             )
         };
-        let path = folder.join(name).canonicalize().map_err(missing)?;
+        let named = folder.join(name);
+        let path = named.canonicalize().map_err(missing)?;
         if !path.starts_with(root) {
             let message = format!("{text:?} leaves the source root {}", shown(root, scope));
             return Err((message, "move the file below the source root".to_owned()));
@@ -83,7 +85,7 @@ impl SourceText {
             (message, "save it as UTF-8".to_owned())
         })?;
         let file = shown(&path, scope).into();
-        Ok(Self { text: text.into(), file, line: 1, path: Some(path.into()) })
+        Ok(Self { text: text.into(), file, line: 1, path: Some(named.into()) })
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
@@ -57,11 +57,12 @@ struct Workshop {
     progress: Option<ProgressSink>,
 }
 
-/// A binary that is being loaded or has been: whoever comes second waits for the first. A
+/// A binary that is being loaded or is in use: whoever comes second waits for the first. A
 /// failure is not kept, because the next entry has a name of its own to blame.
-type Slot = Arc<Mutex<Option<Arc<Binary>>>>;
+type Slot = Arc<Mutex<Weak<Binary>>>;
 
-/// Every binary that has been loaded, by what it was compiled from.
+/// Every binary that is in use, by what it was compiled from. The units own them: the code of
+/// an old version goes with the last process that runs it.
 pub(crate) struct Binaries {
     workshop: Arc<Workshop>,
     known: Mutex<HashMap<Key, Slot>>,
@@ -82,14 +83,24 @@ impl Binaries {
         check_hash(id, &spec.source, spec.hash.as_deref(), &sha256)?;
         let compiler = engines.get(EngineKind::compiler(Class::Plain))?;
         let key = key(&sha256, spec.wit.as_deref(), &compiler.engine);
-        let slot = self.known.lock().entry(key).or_default().clone();
+        let slot = self.slot(key);
         let mut slot = slot.lock();
-        if let Some(binary) = &*slot {
-            return Ok(binary.clone());
+        if let Some(binary) = slot.upgrade() {
+            return Ok(binary);
         }
         let binary = self.find_or_compile(spec, &bytes, sha256, key, engines)?;
-        *slot = Some(binary.clone());
+        *slot = Arc::downgrade(&binary);
         Ok(binary)
+    }
+
+    fn slot(&self, key: Key) -> Slot {
+        let mut known = self.known.lock();
+        if !known.contains_key(&key) {
+            // Nobody else comes to a slot while the map is locked, so that one that only the
+            // map holds stays so.
+            known.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.lock().strong_count() > 0);
+        }
+        known.entry(key).or_default().clone()
     }
 
     fn find_or_compile(

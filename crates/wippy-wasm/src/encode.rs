@@ -40,7 +40,16 @@ pub(crate) fn form(bytes: &[u8]) -> anyhow::Result<Form> {
     Ok(if typed { Form::Typed } else { Form::Module })
 }
 
-/// Encodes a core module as a component; `wit` is the body of its world.
+/// The packages that an entry's `wit` may import from, each after those that it uses.
+const PACKAGES: [(&str, &str); 4] = [
+    ("wasi:io", include_str!("../../../wit/io/poll.wit")),
+    ("wippy:actor", include_str!("../../../wit/actor/process.wit")),
+    ("wippy:process", include_str!("../../../wit/process/processes.wit")),
+    ("wippy:runtime", include_str!("../../../wit/runtime/funcs.wit")),
+];
+
+/// Encodes a core module as a component; `wit` is the body of its world, which may import the
+/// interfaces of this runtime.
 ///
 /// # Errors
 ///
@@ -49,6 +58,11 @@ pub(crate) fn component(module: &[u8], wit: Option<&str>) -> anyhow::Result<Vec<
     let mut module = module.to_vec();
     if let Some(wit) = wit {
         let mut resolve = Resolve::default();
+        if wit.contains("wippy:") {
+            for (name, text) in PACKAGES {
+                resolve.push_str(name, text)?;
+            }
+        }
         let package = resolve.push_str("the entry's wit", &world(wit))?;
         let world = resolve.select_world(&[package], None)?;
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;

@@ -49,7 +49,7 @@ async fn call(
 ) -> wasmtime::Result<Result<Value, String>> {
     let guest = store.data();
     let process = guest.process.clone();
-    if !guest.may_call_functions() {
+    if !guest.grants().funcs {
         return Err(Ungranted::new(process.entry(), INTERFACE, function, Some(GRANT)).into());
     }
     let target = match EntryId::parse_in(process.entry().namespace(), target) {

@@ -16,6 +16,7 @@ use crate::files::{self, Budget, Files};
 use crate::http::Http;
 use crate::limiter::Limiter;
 use crate::sockets::{self, Sockets};
+use crate::spec::Grants;
 use crate::stdio::{Input, Output};
 use crate::unit::{Config, EnvValues};
 
@@ -114,9 +115,9 @@ impl Guest {
         self.limiter = Limiter::new(&self.config.limits, self.process.clone());
     }
 
-    /// Whether `funcs` is granted.
-    pub(crate) fn may_call_functions(&self) -> bool {
-        self.config.grants.funcs
+    /// What its entry grants.
+    pub(crate) fn grants(&self) -> &Grants {
+        &self.config.grants
     }
 
     /// The limits of its entry.

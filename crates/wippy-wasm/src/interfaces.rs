@@ -1,6 +1,6 @@
 //! What the imports of guests are called: which are linked, and which need a grant.
 
-use crate::funcs;
+use crate::{actor, funcs};
 
 /// The module of preview1's functions.
 pub(crate) const PREVIEW1: &str = "wasi_snapshot_preview1";
@@ -83,6 +83,12 @@ pub(crate) fn is_wasi_0_3(import: &str) -> bool {
     import.starts_with("wasi:") && import.contains("@0.3")
 }
 
+/// The grant of an interface of Wippy's own.
+fn own_grant(import: &str) -> Option<&'static str> {
+    let own = [(funcs::INTERFACE, funcs::GRANT), actor::MESSAGES, actor::PROCESSES];
+    own.into_iter().find_map(|(interface, grant)| (import == interface).then_some(grant))
+}
+
 /// Whether a component's import is there.
 pub(crate) fn is_linked(import: &str) -> bool {
     match import.split_once('@') {
@@ -92,7 +98,7 @@ pub(crate) fn is_linked(import: &str) -> bool {
         Some((interface, version)) if version.starts_with("0.3.") => {
             WASI_0_3.contains(&interface) && !version.contains('-')
         }
-        _ => import == funcs::INTERFACE,
+        _ => own_grant(import).is_some(),
     }
 }
 
@@ -101,8 +107,8 @@ pub(crate) fn need(import: &str) -> Need {
     const POWERLESS: [&str; 5] =
         ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:io", "wasi:random"];
     const POWERFUL: [&str; 2] = ["wasi:http", "wasi:sockets"];
-    if import == funcs::INTERFACE {
-        return Need::Grant(funcs::GRANT);
+    if let Some(grant) = own_grant(import) {
+        return Need::Grant(grant);
     }
     let package = import.split('/').next().unwrap_or(import);
     let of = |names: &[&'static str]| names.iter().copied().find(|name| *name == package);
@@ -113,11 +119,4 @@ pub(crate) fn need(import: &str) -> Need {
         (true, Some(name), _) => Need::Nothing(name),
         _ => Need::Unknown,
     }
-}
-
-/// The name in `imports` of an interface that is Wippy's own and not there yet.
-pub(crate) fn later_grant(import: &str) -> Option<&'static str> {
-    [("wippy:actor/process", "wippy:actor"), ("wippy:process/", "wippy:process")]
-        .into_iter()
-        .find_map(|(interface, grant)| import.starts_with(interface).then_some(grant))
 }

@@ -14,6 +14,7 @@
 //! (what its entry grants), and for the network in `http` and `sockets`. What it may use is
 //! settled in `limiter` and `files`.
 
+mod actor;
 mod binary;
 mod budget;
 mod cache;

@@ -6,6 +6,7 @@ use wasmtime::component::{Component, Linker, LinkerInstance};
 use wasmtime::{Engine, ExternType, Module};
 use wippy_model::EntryId;
 
+use crate::actor;
 use crate::engine::Class;
 use crate::files;
 use crate::funcs;
@@ -36,6 +37,7 @@ pub(crate) fn components(engine: &Engine, class: Class) -> wasmtime::Result<Link
     files::shadow(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     funcs::add_to_linker(&mut linker)?;
+    actor::add_to_linker(&mut linker)?;
     linker.allow_shadowing(true);
     http::link(&mut linker)?;
     sockets::link(&mut linker)?;
@@ -109,7 +111,7 @@ pub(crate) fn with_traps(
 }
 
 fn ungranted(entry: &EntryId, interface: &str, function: &str) -> Ungranted {
-    let error = Ungranted::new(entry, interface, function, interfaces::later_grant(interface));
+    let error = Ungranted::new(entry, interface, function, None);
     tracing::debug!(entry = %entry, import = error.import, "no grant provides it: a call traps");
     error
 }

@@ -62,6 +62,10 @@ pub struct Grants {
     pub http: bool,
     /// `funcs`.
     pub funcs: bool,
+    /// `wippy:actor`.
+    pub actor: bool,
+    /// `wippy:process`.
+    pub process: bool,
 }
 
 /// A variable of a guest's environment.

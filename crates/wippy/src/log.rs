@@ -20,6 +20,8 @@ use crate::cli::LogArgs;
 pub(crate) enum Mode {
     /// A command with an end: its output must not drown.
     Command,
+    /// The same under `--watch`: what is taken is shown, too.
+    Watched,
     /// The runtime.
     Server,
 }
@@ -75,9 +77,9 @@ fn level(mode: Mode, args: LogArgs, settings: Option<LogLevel>) -> LevelFilter {
         // A command shows warnings alone, whatever a project that also serves says.
         (0, Mode::Command) if args.console => settled.unwrap_or(LevelFilter::INFO),
         (0, Mode::Command) => settled.unwrap_or(LevelFilter::WARN).min(LevelFilter::WARN),
-        (0, Mode::Server) => settled.unwrap_or(LevelFilter::INFO),
+        (0, Mode::Server | Mode::Watched) => settled.unwrap_or(LevelFilter::INFO),
         (1, Mode::Command) => LevelFilter::INFO,
-        (1, Mode::Server) | (2, Mode::Command) => LevelFilter::DEBUG,
+        (1, Mode::Server | Mode::Watched) | (2, Mode::Command) => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     }
 }
@@ -90,7 +92,7 @@ fn layer(mode: Mode, args: LogArgs, format: LogFormat, level: LevelFilter) -> Si
     match format {
         LogFormat::Json if !args.console => base.json().boxed(),
         _ => base
-            .with_timer(Clock { shown: mode == Mode::Server || args.console })
+            .with_timer(Clock { shown: mode != Mode::Command || args.console })
             .with_ansi(coloured)
             .with_target(targets)
             .boxed(),

@@ -6,7 +6,7 @@
 //! - `cli.rs`: every command and option; `failure.rs`: what goes wrong, and exit statuses.
 //! - `project.rs`: project files with what the command line puts over them.
 //! - `node.rs`: kernel, engines, volumes and variables of a project, put together.
-//! - `run/`: the forms of `wippy run`.
+//! - `run/`: the forms of `wippy run`. `watch/`: what `--watch` does to a running node.
 //! - `scaffold.rs`: `init` and `new`. `check.rs`, `hash.rs`, `inspect.rs`: as they say.
 //! - `output.rs`, `log.rs`, `progress.rs`, `signals.rs`: the way to the terminal and back.
 
@@ -30,6 +30,7 @@ mod signals;
 mod suggest;
 mod volumes;
 mod warnings;
+mod watch;
 
 use clap::{CommandFactory, Parser};
 

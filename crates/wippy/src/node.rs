@@ -12,12 +12,12 @@ use indexmap::IndexMap;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use wippy_host::{Terminal, Variables};
-use wippy_kernel::{HostSpec, Kernel, KernelOptions, Scheduler, Unit};
+use wippy_kernel::{HostSpec, Kernel, KernelOptions, Loader, Scheduler, Unit};
 use wippy_lua::{LuaImport, LuaSpec, LuaUnit};
 use wippy_model::{EntryId, Error, Limits, Result, Value};
 use wippy_registry::{
-    Data, Diagnostic, Diagnostics, Entry, EntryKind, Grant, HostProfile, HostSettings, LuaCode,
-    Project, Registry, SourceText, WasmRun,
+    Binary, Data, Diagnostic, Diagnostics, Entry, EntryKind, Grant, HostProfile, HostSettings,
+    LuaCode, Project, Registry, SourceText, WasmRun,
 };
 use wippy_wasm::{
     BinarySource, EnvVar, Grants, Mount, SharedUnit, WasmOptions, WasmRuntime, WasmSpec,
@@ -53,9 +53,14 @@ struct Parts {
     options: NodeOptions,
     volumes: Volumes,
     variables: Arc<Variables>,
-    wasm: WasmRuntime,
+    wasm: Arc<WasmRuntime>,
     terminal: Arc<Terminal>,
 }
+
+/// What makes the programs of a project: of the one that a node was made of, or of the same
+/// project as its files are now.
+#[derive(Clone)]
+pub(crate) struct Programs(Arc<Parts>);
 
 impl Node {
     /// Puts a project together. Opens no binary.
@@ -67,13 +72,13 @@ impl Node {
         let settings = project.settings();
         let terminal = Arc::new(Terminal::stdio());
         let variables = Arc::new(environment::variables(project.registry()));
-        let wasm = WasmRuntime::new(WasmOptions {
+        let wasm = Arc::new(WasmRuntime::new(WasmOptions {
             cache_dir: cache_dir(&project),
             binary_bytes_max: settings.wasm.binary_bytes_max,
             terminal: terminal.clone(),
             variables: variables.clone(),
             progress: progress::sink(),
-        });
+        }));
         let kernel = Kernel::new(KernelOptions {
             node: settings.runtime.node.as_str().into(),
             authorizer: Some(Box::new(policies::policies(&project)?)),
@@ -111,6 +116,11 @@ impl Node {
     /// The entries.
     pub(crate) fn registry(&self) -> &Registry {
         self.parts.registry()
+    }
+
+    /// What makes its programs.
+    pub(crate) fn programs(&self) -> Programs {
+        Programs(self.parts.clone())
     }
 
     /// Opens every volume and loads every unit and function, as many at one time as there
@@ -159,6 +169,49 @@ impl Node {
     pub(crate) fn warnings(&self) -> Diagnostics {
         let Parts { project, volumes, variables, .. } = &*self.parts;
         warnings::of(project, volumes, variables)
+    }
+}
+
+impl Programs {
+    /// The project they are of.
+    pub(crate) fn project(&self) -> &Project {
+        &self.0.project
+    }
+
+    /// The programs of the project as it is now. Engines, variables and the terminal stay;
+    /// filesystems are opened anew, because a build may have put another folder in the place of
+    /// one.
+    pub(crate) fn next(&self, project: Project) -> Self {
+        let Parts { options, variables, wasm, terminal, .. } = &*self.0;
+        Self(Arc::new(Parts {
+            volumes: Volumes::of(project.registry()),
+            options: options.clone(),
+            variables: variables.clone(),
+            wasm: wasm.clone(),
+            terminal: terminal.clone(),
+            project,
+        }))
+    }
+
+    /// What loads an entry.
+    pub(crate) fn loader(&self, entry: &Arc<Entry>) -> Loader {
+        let (parts, entry) = (self.0.clone(), entry.clone());
+        Box::new(move || parts.unit(&entry))
+    }
+
+    /// Whether the binary is still the one that its entry pins. One that cannot be read is no
+    /// other one.
+    ///
+    /// # Errors
+    ///
+    /// Of kind `Invalid`, naming both hashes.
+    pub(crate) fn verify(&self, binary: &Binary) -> Result<()> {
+        let bytes_max = self.project().settings().wasm.binary_bytes_max;
+        let volume = self.0.volumes.get(&binary.fs);
+        match volume.ok().and_then(|volume| volume.read(&binary.path, bytes_max).ok()) {
+            Some(bytes) => binary.hash.verify(&bytes),
+            None => Ok(()),
+        }
     }
 }
 
@@ -266,6 +319,8 @@ impl Parts {
                 sockets: run.imports.contains(Grant::Sockets),
                 http: run.imports.contains(Grant::Http),
                 funcs: run.imports.contains(Grant::Funcs),
+                actor: run.imports.contains(Grant::Actor),
+                process: run.imports.contains(Grant::Process),
             },
             program: entry.id.name().to_owned(),
             args: run.wasi.args.clone(),
@@ -293,7 +348,7 @@ impl Parts {
             }
             _ => (None, Limits::default()),
         };
-        LuaUnit::load(LuaSpec {
+        let spec = LuaSpec {
             id: entry.id.clone(),
             file: code.source.file.to_string(),
             source: text_in_place(&code.source),
@@ -302,7 +357,36 @@ impl Parts {
             imports,
             limits,
             terminal: Some(self.terminal.clone()),
-        })
+        };
+        LuaUnit::load(spec).map_err(|error| self.without_column(error, entry))
+    }
+
+    /// An error of a program without the column, where that is written in a project file:
+    /// columns of the text are not those of the file.
+    fn without_column(&self, error: Error, entry: &Entry) -> Error {
+        let named = match error.details() {
+            Value::Map(details) => details.get("entry").and_then(Value::as_str),
+            _ => None,
+        };
+        let named = named.and_then(|id| EntryId::parse(id).ok());
+        let named = named.and_then(|id| self.registry().get(&id));
+        let source = named.map_or(entry, AsRef::as_ref).lua().map(|code| &code.source);
+        let Some(source) = source.filter(|source| source.path.is_none()) else { return error };
+        let place = format!(": {}:", source.file);
+        let Some((before, (line, rest))) = error
+            .message()
+            .split_once(&place)
+            .and_then(|(before, after)| Some((before, after.split_once(':')?)))
+        else {
+            return error;
+        };
+        match rest.split_once(": ") {
+            Some((column, what)) if column.parse::<u32>().is_ok() => {
+                let message = format!("{before}{place}{line}: {what}");
+                Error::new(error.kind(), message).with_details(error.details().clone())
+            }
+            _ => error,
+        }
     }
 
     /// The libraries of an entry, and those that they import in their turn. An alias means

@@ -28,6 +28,16 @@ pub(crate) fn policies(project: &Project) -> Result<Policies, Diagnostics> {
     Ok(policies)
 }
 
+/// Whether a policy looks at what is known of entries, which a node learns at its start.
+pub(crate) fn look_at_meta(project: &Project) -> bool {
+    let compiled = project.registry().entries().filter_map(|entry| match &entry.data {
+        Data::SecurityPolicy(policy) => Some(compile(entry, policy)),
+        _ => None,
+    });
+    // A policy that does not compile is no part of a node.
+    compiled.flatten().any(|policy| policy.looks_at_meta())
+}
+
 fn compile(entry: &Entry, policy: &SecurityPolicy) -> Result<Policy, Diagnostics> {
     let rules = &policy.policy;
     let effect = match rules.effect {

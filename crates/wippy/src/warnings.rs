@@ -10,7 +10,7 @@ use wippy_wasm::{Import, Need};
 use crate::volumes::Volumes;
 
 /// The actions that the runtime asks for. Programs may ask for others.
-const ACTIONS: [&str; 17] = [
+const ACTIONS: [&str; 22] = [
     "env.get",
     "fs.get",
     "funcs.call",
@@ -18,10 +18,15 @@ const ACTIONS: [&str; 17] = [
     "http_client.request",
     "process.cancel",
     "process.host",
+    "process.link",
     "process.monitor",
+    "process.registry.lookup",
+    "process.registry.register",
+    "process.registry.unregister",
     "process.send",
     "process.spawn",
     "process.terminate",
+    "process.upgrade",
     "security.actor.set",
     "security.scope.set",
     "socket.connect",

@@ -6,8 +6,16 @@
 mod admission;
 mod calls;
 mod exits;
+mod links;
 mod log;
 mod mailboxes;
+mod monitors;
+mod names;
+mod requests;
 mod restarts;
 mod script;
 mod services;
+mod shutdown;
+mod spawns;
+mod upgrades;
+mod versions;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use wippy_kernel::{
-    ExitWatch, HostSpec, Kernel, KernelOptions, Prepare, Process, ProcessContext, Scheduler,
-    SpawnRequest, Unit,
+    ExitWatch, HostSpec, Kernel, KernelOptions, Loader, Prepare, Process, ProcessContext,
+    Scheduler, SpawnRequest, Unit,
 };
 use wippy_model::{EntryId, Error, Exit, Limits, Message, Pid, Result, Value};
 
@@ -40,9 +40,27 @@ where
     F: Fn(ProcessContext, Vec<Value>) -> R + Send + Sync + 'static,
     R: Future<Output = Exit> + Send + 'static,
 {
+    kernel.add_unit(id(name), loader_with(limits, body));
+}
+
+/// Loads a unit whose processes run `body`.
+pub(crate) fn loader<F, R>(body: F) -> Loader
+where
+    F: Fn(ProcessContext, Vec<Value>) -> R + Send + Sync + 'static,
+    R: Future<Output = Exit> + Send + 'static,
+{
+    loader_with(Limits::default(), body)
+}
+
+fn loader_with<F, R>(limits: Limits, body: F) -> Loader
+where
+    F: Fn(ProcessContext, Vec<Value>) -> R + Send + Sync + 'static,
+    R: Future<Output = Exit> + Send + 'static,
+{
     let body: Body = Arc::new(move |context, args| Box::pin(body(context, args)));
-    let script = move || Script { limits: limits.clone(), body: body.clone(), hears: true };
-    kernel.add_unit(id(name), Box::new(move || Ok(Arc::new(script()))));
+    Box::new(move || {
+        Ok(Arc::new(Script { limits: limits.clone(), body: body.clone(), hears: true }))
+    })
 }
 
 /// Registers a unit whose processes cannot hear events.

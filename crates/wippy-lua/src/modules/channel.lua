@@ -330,6 +330,15 @@ local function mail(source, topic, lanes)
     return channel
 end
 
+-- Closes one, be it that a script has: nothing comes there any more.
+local function shut(channel)
+    local ch = state(channel)
+    ch.source, ch.closed, ch.lanes = nil, true, 0
+    for waiter in pop, ch.receivers do
+        serve(waiter, nil, false)
+    end
+end
+
 -- A channel that the clock feeds, at `due` and then every `period`.
 local function clock(due, period)
     local channel, ch = make(0)
@@ -377,4 +386,4 @@ local function feed(channel, has_value, value)
     end
 end
 
-return module, mail, clock, reset, fed, feed, Channel
+return module, mail, clock, reset, fed, feed, shut, Channel

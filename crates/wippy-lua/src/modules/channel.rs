@@ -10,7 +10,7 @@ use wippy_model::Error;
 
 use crate::host_fn::{Answer, Outcome, Raised, host_fn, raise};
 use crate::mail::Wanted;
-use crate::modules::process;
+use crate::modules::receiving;
 use crate::preempt::OWN_CODE;
 use crate::state::{Key, State, Type};
 use crate::tasks::{TaskId, Want};
@@ -20,6 +20,8 @@ use crate::vm::Compiler;
 static MODULE: Key = Key::new();
 /// Makes a channel of mail.
 static MAIL: Key = Key::new();
+/// Closes one.
+static SHUT: Key = Key::new();
 /// Makes a channel that the clock feeds.
 static CLOCK: Key = Key::new();
 /// Sets such a channel to another time.
@@ -59,8 +61,9 @@ pub(crate) fn open(state: State<'_>) {
     let base = state.top();
     if state.load(bytecode(), OWN_CODE, true) {
         push_sys(state);
-        state.call_trusted(1, 7);
+        state.call_trusted(1, 8);
         state.set_registry(&CHANNEL);
+        state.set_registry(&SHUT);
         state.set_registry(&FEED);
         state.set_registry(&FED);
         state.set_registry(&RESET);
@@ -91,7 +94,7 @@ fn push_sys(state: State<'_>) {
             "now",
             host_fn(|s, _| {
                 s.push_integer(s.core().now_ns());
-                s.push_integer(process::unix_ns(SystemTime::now()));
+                s.push_integer(receiving::unix_ns(SystemTime::now()));
                 Ok(Answer::Values(2))
             }),
         ),
@@ -218,7 +221,7 @@ fn take(state: State<'_>) -> Outcome {
         }
         Some(item) => {
             state.push_bool(true);
-            process::push_mail(state, &item, source.unwrap_or(TOPIC_PAYLOAD));
+            receiving::push_mail(state, &item, source.unwrap_or(TOPIC_PAYLOAD));
             Ok(Answer::Values(2))
         }
     }
@@ -246,6 +249,13 @@ pub(crate) fn push_mail_channel(state: State<'_>, source: i64, topic: Option<&st
     }
     state.push_integer(lanes.into());
     state.call_trusted(3, 1);
+}
+
+/// Closes the channel of mail on top, which it pops: nothing comes there any more.
+pub(crate) fn shut_mail_channel(state: State<'_>) {
+    state.get_registry(&SHUT);
+    state.insert(-2);
+    state.call_trusted(1, 0);
 }
 
 /// Pushes a channel that the clock feeds.

@@ -22,7 +22,7 @@
 use std::ffi::c_int;
 use std::pin::Pin;
 use std::task::{Context as Poller, Poll, Waker};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use wippy_kernel::FunctionCall;
 use wippy_model::{Context, EntryId, Error, Kind, Map, Result, Value};
@@ -438,17 +438,12 @@ fn context_of(state: State<'_>, executor: c_int) -> Result<Context> {
         if state.get_position(executor, SCOPE) != Type::Nil {
             change.scope = Some(scope_from(state, state.top())?);
         }
+        if state.get_position(executor, TIMEOUT) != Type::Nil {
+            let ns = state.to_exact_integer(-1).and_then(|ns| u64::try_from(ns).ok());
+            change.timeout = ns.map(Duration::from_nanos);
+        }
         Ok(change)
     })();
-    state.get_position(executor, TIMEOUT);
-    let timeout = state.to_exact_integer(-1).and_then(|ns| u64::try_from(ns).ok());
     state.set_top(top);
-    let context = change.and_then(|change| change.context(state))?;
-    let Some(ns) = timeout else { return Ok(context) };
-    // A span beyond any clock is none.
-    let deadline = SystemTime::now().checked_add(Duration::from_nanos(ns));
-    Ok(context.changed(|body| {
-        // The caller's own is not put off.
-        body.deadline = [deadline, body.deadline].into_iter().flatten().min();
-    }))
+    change.and_then(|change| change.context(state))
 }

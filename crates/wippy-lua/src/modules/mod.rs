@@ -9,6 +9,7 @@ mod json;
 mod json_decode;
 pub(crate) mod payload;
 pub(crate) mod process;
+pub(crate) mod receiving;
 pub(crate) mod security;
 mod spawner;
 mod time;

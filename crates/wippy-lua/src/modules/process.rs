@@ -1,102 +1,50 @@
 //! `process`: this process and others.
 //!
-//! What goes wrong with a call comes back as `nil, err`. An event is a table of `type`,
-//! `kind`, `from`, `at` (nanoseconds since 1970), `value`, `error` and `result` (`value`,
-//! `error`); a CANCEL also has `deadline` and `reason`. A message from `receive` is such a
-//! table with `topic`, `payload` (the first) and `payloads` (all); `inbox` and `listen` with
-//! `{message = true}` give message objects, `listen` alone the payload. A process listens to
-//! at most 1024 topics of at most 1 KiB each.
+//! What goes wrong with a call comes back as `nil, err`. Whoever is sent to, watched, linked
+//! or ended is named by a PID or a registered name. How processes are started is in
+//! `spawner.rs`, how messages and events come in `receiving.rs`.
 //!
 //! A function has no mailbox: there, what needs one raises an error of kind `Invalid`.
 
 use std::ffi::c_int;
-use std::task::{Context as Poller, Waker};
-use std::time::{Duration, SystemTime};
+use std::pin::pin;
+use std::task::{Context as Poller, Poll, Waker};
+use std::time::Duration;
 
-use wippy_kernel::{Kernel, Received, SpawnRequest, Watcher};
-use wippy_model::{Context, EntryId, Error, Event, EventKind, Exit, Message, Pid, Result, Value};
+use wippy_kernel::{Address, Options, ProcessContext};
+use wippy_model::{EntryId, Error, EventKind, Kind, Message, Result, Value};
 
+use crate::bounded::RESULTS_MAX;
 use crate::convert;
 use crate::duration;
 use crate::failure;
-use crate::host_fn::{Answer, Outcome, Raised, failed, host_fn, misuse};
-use crate::mail::Wanted;
-use crate::modules::{channel, spawner};
-use crate::state::{Key, State, Type};
-use crate::tasks::Want;
+use crate::host_fn::{Answer, Outcome, Raised, cannot_wait, failed, host_fn, misuse};
+use crate::modules::{receiving, spawner};
+use crate::state::{State, Type};
 use crate::work::{deliver, run};
 
-/// The metatable of message objects.
-static MESSAGE: Key = Key::new();
-/// The channels of `events` and `inbox`, and those of `listen` by topic.
-static CHANNELS: Key = Key::new();
-
-/// How many topics a process may listen to.
-const TOPICS_MAX: usize = 1024;
-/// How long each of them may be, in bytes.
-const TOPIC_BYTES_MAX: usize = 1 << 10;
+/// What a process may say of itself.
+const OPTIONS: [&str; 2] = ["trap_links", "upgradable"];
 
 pub(crate) fn open(state: State<'_>) {
-    state.push_table(0, 19);
+    state.push_table(0, 34);
     state.set_functions(&[
         ("id", host_fn(|s, _| push_text(s, s.core().context.entry().as_str()))),
-        ("pid", host_fn(|s, _| push_text(s, &s.core().context.pid().to_string()))),
-        ("spawn", host_fn(|s, again| spawn(s, again, false))),
-        ("spawn_monitored", host_fn(|s, again| spawn(s, again, true))),
-        ("exec", host_fn(exec)),
-        ("with_context", host_fn(|s, _| spawner::with_context(s))),
+        ("pid", host_fn(|s, _| own_pid(s))),
         ("send", host_fn(|s, _| reply(s, send(s)))),
-        (
-            "terminate",
-            host_fn(|s, _| {
-                reply(
-                    s,
-                    permitted(s, "process.terminate").and_then(|pid| kernel(s)?.terminate(&pid)),
-                )
-            }),
-        ),
+        ("call", host_fn(call)),
+        ("terminate", host_fn(|s, _| act(s, |own, target| own.terminate(target)))),
         ("cancel", host_fn(|s, _| reply(s, cancel(s)))),
-        (
-            "monitor",
-            host_fn(|s, _| {
-                needs_mailbox(s, "monitor")?;
-                let target = permitted(s, "process.monitor");
-                reply(s, target.and_then(|pid| kernel(s)?.monitor(&s.core().context, &pid)))
-            }),
-        ),
-        (
-            "unmonitor",
-            host_fn(|s, _| {
-                needs_mailbox(s, "unmonitor")?;
-                reply(
-                    s,
-                    target(s).and_then(|pid| {
-                        kernel(s)?.unmonitor(&s.core().context, &pid);
-                        Ok(())
-                    }),
-                )
-            }),
-        ),
-        ("receive", host_fn(receive)),
-        (
-            "events",
-            host_fn(|s, _| {
-                needs_mailbox(s, "events")?;
-                s.core().mail.borrow_mut().events_open = true;
-                mail_channel(s, "events", channel::EVENTS, Wanted::Events)
-            }),
-        ),
-        (
-            "inbox",
-            host_fn(|s, _| {
-                needs_mailbox(s, "inbox")?;
-                s.core().mail.borrow_mut().inbox_open = true;
-                mail_channel(s, "inbox", channel::INBOX, Wanted::Inbox)
-            }),
-        ),
-        ("listen", host_fn(|s, _| listen(s))),
-        ("unlisten", host_fn(|s, _| unlisten(s))),
+        ("monitor", host_fn(|s, _| bind(s, "monitor", |own, target| own.monitor(target)))),
+        ("unmonitor", host_fn(|s, _| bind(s, "unmonitor", |own, target| own.unmonitor(target)))),
+        ("link", host_fn(|s, _| bind(s, "link", |own, target| own.link(target)))),
+        ("unlink", host_fn(|s, _| bind(s, "unlink", |own, target| own.unlink(target)))),
+        ("get_options", host_fn(|s, _| get_options(s))),
+        ("set_options", host_fn(|s, _| set_options(s))),
+        ("upgrade", host_fn(upgrade)),
     ]);
+    spawner::set_functions(state);
+    receiving::set_functions(state);
     state.push_table(0, 4);
     for (name, kind) in [
         ("EXIT", EventKind::Exit),
@@ -108,9 +56,25 @@ pub(crate) fn open(state: State<'_>) {
         state.set_field(-2, name);
     }
     state.set_field(-2, "event");
+    state.push_table(0, 3);
+    state.set_functions(&[
+        ("register", host_fn(|s, _| register(s))),
+        ("lookup", host_fn(|s, _| lookup(s))),
+        (
+            "unregister",
+            host_fn(|s, _| {
+                needs_mailbox(s, "registry.unregister")?;
+                let name = text(s, 1, "a name");
+                reply(s, name.and_then(|name| s.core().context.unregister(name)))
+            }),
+        ),
+    ]);
+    state.set_field(-2, "registry");
 }
 
-fn push_text(state: State<'_>, text: &str) -> Outcome {
+// What the functions share.
+
+pub(crate) fn push_text(state: State<'_>, text: &str) -> Outcome {
     state.push_str(text);
     Ok(Answer::Values(1))
 }
@@ -126,12 +90,8 @@ fn reply(state: State<'_>, result: Result<()>) -> Outcome {
     }
 }
 
-fn kernel(state: State<'_>) -> Result<Kernel> {
-    state.core().context.kernel().ok_or_else(|| Error::unavailable("the node is stopping"))
-}
-
 /// Raises an error in a function: what it would wait for goes to the process that calls it.
-fn needs_mailbox(state: State<'_>, name: &str) -> Result<(), Raised> {
+pub(crate) fn needs_mailbox(state: State<'_>, name: &str) -> Result<(), Raised> {
     let context = &state.core().context;
     if !context.is_function() {
         return Ok(());
@@ -147,375 +107,232 @@ fn needs_mailbox(state: State<'_>, name: &str) -> Result<(), Raised> {
 }
 
 /// The text argument at `index`, or an error that says what belongs there.
-fn text<'s>(state: State<'s>, index: c_int, what: &str) -> Result<&'s str> {
+pub(crate) fn text<'s>(state: State<'s>, index: c_int, what: &str) -> Result<&'s str> {
     state.to_str(index).ok_or_else(|| {
         Error::invalid(format!("argument {index}: expected {what}, got {}", state.type_name(index)))
     })
 }
 
-fn entry_id(state: State<'_>, index: c_int, what: &str) -> Result<EntryId> {
+/// The ID of an entry in the argument at `index`.
+pub(crate) fn entry_id(state: State<'_>, index: c_int, what: &str) -> Result<EntryId> {
     let own = state.core().context.entry().namespace();
     EntryId::parse_in(own, text(state, index, what)?)
         .map_err(|error| Error::invalid(format!("argument {index}: {error}")))
 }
 
-fn target(state: State<'_>) -> Result<Pid> {
-    Pid::parse(text(state, 1, "a PID")?).map_err(|error| Error::invalid(error.to_string()))
-}
-
-/// The target, where this process may do this to processes of its host.
-fn permitted(state: State<'_>, action: &str) -> Result<Pid> {
-    let target = target(state)?;
-    state.core().context.authorize(action, target.host().as_str())?;
-    Ok(target)
-}
-
-/// The values from the third argument on, which share one budget.
-fn values(state: State<'_>, what: &str) -> Result<Vec<Value>> {
+/// The values from the argument at `first` on, which share one budget.
+pub(crate) fn values(state: State<'_>, first: c_int, what: &str) -> Result<Vec<Value>> {
     let mut budget = convert::Budget::new(state);
-    (3..=state.top())
+    (first..=state.top())
         .map(|index| {
-            convert::to_value_within(
-                state,
-                index,
-                format_args!("{what} {}", index - 2),
-                &mut budget,
-            )
+            let what = format_args!("{what} {}", index - first + 1);
+            convert::to_value_within(state, index, what, &mut budget)
         })
         .collect()
 }
 
-/// The request of `spawn(entry, host, ...)`.
-fn spawn_request(state: State<'_>, context: Context) -> Result<SpawnRequest> {
-    let unit = entry_id(state, 1, "the ID of an entry")?;
-    let default = || kernel(state).ok()?.default_host(&unit);
-    let host = match state.is_absent(2) {
-        true => default().ok_or_else(|| {
-            let hint = format!("no host is given; name one, or set meta.default_host of {unit}");
-            Error::invalid(format!("argument 2: {hint}"))
-        })?,
-        false => entry_id(state, 2, "the ID of a process host")?,
+/// The process that the first argument names.
+fn target(state: State<'_>) -> Result<Address<'_>> {
+    text(state, 1, "a PID or a name").map(Address::Text)
+}
+
+/// Does something to another process.
+fn act(state: State<'_>, what: fn(&ProcessContext, Address<'_>) -> Result<()>) -> Outcome {
+    let done = target(state).and_then(|target| what(&state.core().context, target));
+    reply(state, done)
+}
+
+/// The same, where events come of it.
+fn bind(
+    state: State<'_>,
+    name: &str,
+    what: fn(&ProcessContext, Address<'_>) -> Result<()>,
+) -> Outcome {
+    needs_mailbox(state, name)?;
+    act(state, what)
+}
+
+// This process.
+
+fn own_pid(state: State<'_>) -> Outcome {
+    receiving::push_pid(state, state.core().context.pid());
+    Ok(Answer::Values(1))
+}
+
+fn get_options(state: State<'_>) -> Outcome {
+    let Options { trap_links, upgradable } = state.core().context.options();
+    state.push_table(0, OPTIONS.len());
+    for (name, value) in OPTIONS.into_iter().zip([trap_links, upgradable]) {
+        state.push_bool(value);
+        state.set_field(-2, name);
+    }
+    Ok(Answer::Values(1))
+}
+
+/// `set_options{ trap_links = , upgradable = }`: what is not named stays.
+fn set_options(state: State<'_>) -> Outcome {
+    needs_mailbox(state, "set_options")?;
+    let options = read_options(state);
+    reply(state, options.and_then(|options| state.core().context.set_options(options)))
+}
+
+fn read_options(state: State<'_>) -> Result<Options> {
+    let mut options = state.core().context.options();
+    if state.type_of(1) != Type::Table {
+        let found = state.type_name(1);
+        return Err(Error::invalid(format!("argument 1: expected a table, got {found}")));
+    }
+    state.push_nil();
+    while state.next(1) {
+        let option = match state.to_str(-2) {
+            Some("trap_links") => &mut options.trap_links,
+            Some("upgradable") => &mut options.upgradable,
+            _ => return Err(unknown_option(state, &OPTIONS)),
+        };
+        if state.type_of(-1) != Type::Bool {
+            let (name, found) = (failure::text(state, -2), state.type_name(-1));
+            return Err(Error::invalid(format!("{name} is true or false, not a {found}")));
+        }
+        *option = state.to_bool(-1);
+        state.pop(1);
+    }
+    Ok(options)
+}
+
+/// The error of an option that nobody knows, whose key is below the top.
+pub(crate) fn unknown_option(state: State<'_>, known: &[&str]) -> Error {
+    let name = match state.to_str(-2) {
+        Some(name) => format!("\"{name}\""),
+        None => format!("of the name of a {}", state.type_name(-2)),
     };
-    let args = values(state, "argument")?;
-    let mut request = SpawnRequest::new(unit, host, args);
-    request.context = context;
-    request.by = Some(state.core().context.context().clone());
-    Ok(request)
+    Error::invalid(format!("there is no option {name}; options: {}", known.join(", ")))
 }
 
-fn spawn(state: State<'_>, again: bool, monitored: bool) -> Outcome {
-    if again {
-        return deliver(state);
+/// `upgrade(entry, ...)`: goes on as another instance. No code of this VM runs after it, so
+/// what waits here is never resumed.
+fn upgrade(state: State<'_>, _: bool) -> Outcome {
+    if !state.can_wait() {
+        return Err(cannot_wait(state));
     }
-    spawn_in(state, state.core().context.context().clone(), monitored)
-}
-
-/// `spawn(entry, host, ...)` in a context.
-pub(crate) fn spawn_in(state: State<'_>, context: Context, monitored: bool) -> Outcome {
-    if monitored {
-        needs_mailbox(state, "spawn_monitored")?;
-    }
-    let request = spawn_request(state, context).and_then(|request| Ok((kernel(state)?, request)));
-    let (kernel, mut request) = match request {
-        Ok(request) => request,
+    let entry = match state.is_absent(1) {
+        true => Ok(None),
+        false => entry_id(state, 1, "the ID of an entry").map(Some),
+    };
+    let wish = entry.and_then(|entry| Ok((entry, values(state, 2, "argument")?)));
+    let (entry, args) = match wish {
+        Ok(wish) => wish,
         Err(error) => return failed(state, &error),
     };
-    if monitored {
-        request.watcher = Some(Watcher::Process(state.core().context.clone()));
+    let core = state.core();
+    let unread = || core.mail.borrow_mut().take_all();
+    let upgrade = pin!(core.context.upgrade(entry, args, unread));
+    match upgrade.poll(&mut Poller::from_waker(Waker::noop())) {
+        Poll::Pending => {
+            core.upgrading.set(true);
+            Ok(Answer::Wait)
+        }
+        Poll::Ready(Ok(never)) => match never {},
+        Poll::Ready(Err(error)) => failed(state, &error),
     }
-    run(state, async move { kernel.spawn(request).await }, |state, spawned| match spawned {
-        Ok(pid) => push_text(state, &pid.to_string()),
-        Err(error) => failed(state, &error),
-    })
 }
 
-/// `exec(entry, host, ...)`: spawns and waits; the value, or `nil, err`.
-fn exec(state: State<'_>, again: bool) -> Outcome {
-    if again {
-        return deliver(state);
-    }
-    exec_in(state, state.core().context.context().clone())
-}
-
-/// `exec(entry, host, ...)` in a context.
-pub(crate) fn exec_in(state: State<'_>, context: Context) -> Outcome {
-    let request = spawn_request(state, context).and_then(|request| Ok((kernel(state)?, request)));
-    let (kernel, request) = match request {
-        Ok(request) => request,
-        Err(error) => return failed(state, &error),
-    };
-    let work = async move {
-        let (_, watch) = kernel.spawn_watched(request).await?;
-        // Not held while waiting: a process must not keep its node alive.
-        drop(kernel);
-        Ok::<_, Error>(watch.await)
-    };
-    run(state, work, |state, exit| match exit {
-        Ok(exit) => match exit.error() {
-            None => {
-                convert::push(state, exit.value().unwrap_or(&Value::Nil));
-                Ok(Answer::Values(1))
-            }
-            Some(error) => failed(state, &error),
-        },
-        Err(error) => failed(state, &error),
-    })
-}
+// Messages to others.
 
 fn send(state: State<'_>) -> Result<()> {
     let target = target(state)?;
-    let topic = text(state, 2, "a topic")?.into();
-    let payloads = values(state, "payload")?;
-    let context = &state.core().context;
-    let message = Message {
-        from: Some(context.pid().clone()),
-        topic,
-        payloads,
-        context: context.context().clone(),
-    };
-    kernel(state)?.send(&target, message)
+    let topic = text(state, 2, "a topic")?;
+    let payloads = values(state, 3, "payload")?;
+    state.core().context.send(target, topic, payloads)
 }
 
-/// `cancel(pid, reason or deadline, ...)`, in any order.
+/// `call(target, topic, timeout, ...)`: the payloads of the reply.
+fn call(state: State<'_>, again: bool) -> Outcome {
+    if again {
+        return deliver(state);
+    }
+    needs_mailbox(state, "call")?;
+    let request = (|| {
+        let target = text(state, 1, "a PID or a name")?.to_owned();
+        let topic = text(state, 2, "a topic")?.to_owned();
+        let timeout = match state.is_absent(3) {
+            true => None,
+            false => Some(span(state, 3)?),
+        };
+        Ok((target, topic, timeout, values(state, 4, "payload")?))
+    })();
+    let (target, topic, timeout, payloads) = match request {
+        Ok(request) => request,
+        Err(error) => return failed(state, &error),
+    };
+    let own = state.core().context.clone();
+    let work = async move { own.request(Address::Text(&target), topic, payloads, timeout).await };
+    run(state, work, give_reply)
+}
+
+fn give_reply(state: State<'_>, reply: Result<Message>) -> Outcome {
+    let payloads = match reply {
+        Ok(reply) => reply.payloads,
+        Err(error) => return failed(state, &error),
+    };
+    let count = c_int::try_from(payloads.len()).unwrap_or(c_int::MAX);
+    if i64::from(count) > RESULTS_MAX || !state.reserve(count) {
+        let message = format!(
+            "the reply has {count} values; a call gives at most {RESULTS_MAX}: send them as one table"
+        );
+        return failed(state, &Error::new(Kind::ResourceExhausted, message));
+    }
+    for payload in &payloads {
+        convert::push(state, payload);
+    }
+    Ok(Answer::Values(count))
+}
+
+/// The duration at `index`; one below zero is none.
+fn span(state: State<'_>, index: c_int) -> Result<Duration> {
+    let ns = duration::get(state, index)
+        .map_err(|error| error.context(format_args!("argument {index}")))?;
+    Ok(Duration::from_nanos(u64::try_from(ns).unwrap_or(0)))
+}
+
+/// `cancel(target, reason or deadline, ...)`, in any order.
 fn cancel(state: State<'_>) -> Result<()> {
-    let target = permitted(state, "process.cancel")?;
+    let target = target(state)?;
     let (mut within, mut reason) = (None, None);
     for index in 2..=state.top().min(3) {
         if state.is_absent(index) {
             continue;
         }
-        match (duration::get(state, index), state.to_str(index)) {
-            (Ok(ns), _) => {
-                within = Some(Duration::from_nanos(u64::try_from(ns).unwrap_or(0)));
-            }
+        match (span(state, index), state.to_str(index)) {
+            (Ok(span), _) => within = Some(span),
             (Err(_), Some(text)) => reason = Some(text),
-            (Err(error), None) => return Err(error.context(format_args!("argument {index}"))),
+            (Err(error), None) => return Err(error),
         }
     }
-    let from = state.core().context.pid();
-    kernel(state)?.cancel(&target, Some(from), within, reason)
+    state.core().context.cancel(target, within, reason)
 }
 
-/// `receive(timeout)`. The deadline is kept in the second slot.
-fn receive(state: State<'_>, again: bool) -> Outcome {
-    let core = state.core();
-    if !again {
-        needs_mailbox(state, "receive")?;
-        state.set_top(1);
-        match state.is_absent(1) {
-            true => state.push_nil(),
-            false => match duration::get(state, 1) {
-                Ok(ns) => state.push_integer(core.now_ns().saturating_add(ns)),
-                Err(error) => return Err(misuse(state, error)),
-            },
-        }
-    }
-    let mut mail = core.mail.borrow_mut();
-    let mut poller = Poller::from_waker(Waker::noop());
-    if let Some(item) = mail.take(&core.context, Wanted::Any, &mut poller) {
-        drop(mail);
-        push_received(state, &item);
-        return Ok(Answer::Values(1));
-    }
-    let lanes = mail.lanes(Wanted::Any);
-    drop(mail);
-    let deadline = state.to_exact_integer(2);
-    if deadline.is_some_and(|deadline| core.now_ns() >= deadline) {
-        state.push_nil();
-        return Ok(Answer::Values(1));
-    }
-    if lanes == 0 && deadline.is_none() {
-        return Err(misuse(
-            state,
-            "process.receive would wait for ever: process.events() and process.inbox() have \
-             taken both kinds",
-        ));
-    }
-    let deadline = deadline.map(|deadline| core.instant(deadline));
-    core.want(Want { lanes, deadline, operation: None });
-    Ok(Answer::Wait)
-}
+// Names.
 
-/// Pushes one of the process's channels, made at first use.
-fn mail_channel(state: State<'_>, name: &str, source: i64, wanted: Wanted<'_>) -> Outcome {
-    state.get_or_make(&CHANNELS, |state| state.push_table(0, 2));
-    if state.get_field(-1, name) == Type::Nil {
-        state.pop(1);
-        let lanes = state.core().mail.borrow().lanes(wanted);
-        channel::push_mail_channel(state, source, None, lanes);
-        state.push_copy(-1);
-        state.set_field(-3, name);
+/// `registry.register(name, [target])`
+fn register(state: State<'_>) -> Outcome {
+    let own = state.is_absent(2);
+    if own {
+        needs_mailbox(state, "registry.register")?;
     }
-    Ok(Answer::Values(1))
-}
-
-/// `listen(topic, {message = true})`.
-fn listen(state: State<'_>) -> Outcome {
-    needs_mailbox(state, "listen")?;
-    let topic = match text(state, 1, "a topic") {
-        Ok(topic) => topic,
-        Err(error) => return failed(state, &error),
+    let holder = match own {
+        true => Ok(None),
+        false => text(state, 2, "a PID or a name").map(|text| Some(Address::Text(text))),
     };
-    if topic.len() > TOPIC_BYTES_MAX {
-        let message = format!("a topic to listen to has at most {TOPIC_BYTES_MAX} bytes");
-        return failed(state, &Error::invalid(message));
-    }
-    let whole = state.get_field(2, "message") != Type::Nil && state.to_bool(-1);
-    let core = state.core();
-    let mut mail = core.mail.borrow_mut();
-    if mail.topic_count() >= TOPICS_MAX {
-        let message = format!("a process listens to at most {TOPICS_MAX} topics");
-        drop(mail);
-        return failed(state, &Error::new(wippy_model::Kind::ResourceExhausted, message));
-    }
-    if !mail.listen(topic) {
-        drop(mail);
-        let message = format!("this process listens to \"{topic}\" already");
-        return failed(state, &Error::new(wippy_model::Kind::AlreadyExists, message));
-    }
-    let lanes = mail.lanes(Wanted::Topic(topic));
-    drop(mail);
-    let source = if whole { channel::TOPIC_MESSAGE } else { channel::TOPIC_PAYLOAD };
-    channel::push_mail_channel(state, source, Some(topic), lanes);
-    Ok(Answer::Values(1))
+    let name = text(state, 1, "a name");
+    let done = name.and_then(|name| state.core().context.register(name, holder?));
+    reply(state, done)
 }
 
-/// `unlisten(channel or topic)`: later messages of the topic come with the others again.
-fn unlisten(state: State<'_>) -> Outcome {
-    needs_mailbox(state, "unlisten")?;
-    let topic = match channel::topic_of(state, 1) {
-        Some(topic) => topic,
-        None => match text(state, 1, "a channel of process.listen, or its topic") {
-            Ok(topic) => topic.to_owned(),
-            Err(error) => return failed(state, &error),
-        },
-    };
-    let listened = state.core().mail.borrow_mut().unlisten(&topic);
-    state.push_bool(listened);
-    Ok(Answer::Values(1))
-}
-
-/// Pushes an item as a channel of the given source gives it.
-pub(crate) fn push_mail(state: State<'_>, item: &Received, source: i64) {
-    match item {
-        Received::Event(event) => push_event(state, event),
-        Received::Message(message) if source == channel::TOPIC_PAYLOAD => {
-            convert::push(state, message.payloads.first().unwrap_or(&Value::Nil));
-        }
-        Received::Message(message) => push_message(state, message),
-    }
-}
-
-/// Pushes an item as `receive` gives it.
-fn push_received(state: State<'_>, item: &Received) {
-    match item {
-        Received::Event(event) => push_event(state, event),
-        Received::Message(message) => {
-            push_message_fields(state, message);
-            state.push_str("MESSAGE");
-            state.set_field(-2, "type");
-        }
-    }
-}
-
-fn push_event(state: State<'_>, event: &Event) {
-    state.push_table(0, 8);
-    state.push_str(event.kind.type_name());
-    state.set_field(-2, "type");
-    state.push_str(event.kind.name());
-    state.set_field(-2, "kind");
-    state.push_str(&event.from.to_string());
-    state.set_field(-2, "from");
-    state.push_integer(unix_ns(event.at));
-    state.set_field(-2, "at");
-    if let Some(exit) = &event.exit {
-        push_exit(state, exit);
-    }
-    if let Some(deadline) = event.deadline {
-        state.push_integer(unix_ns(deadline));
-        state.set_field(-2, "deadline");
-    }
-    if let Some(reason) = &event.reason {
-        state.push_str(reason);
-        state.set_field(-2, "reason");
-    }
-}
-
-/// Sets `value`, `error` and `result` in the table on top.
-fn push_exit(state: State<'_>, exit: &Exit) {
-    state.push_table(0, 2);
-    let name = match exit.error() {
-        None => {
-            convert::push(state, exit.value().unwrap_or(&Value::Nil));
-            "value"
-        }
-        Some(error) => {
-            failure::push(state, &error);
-            "error"
-        }
-    };
-    state.push_copy(-1);
-    state.set_field(-4, name);
-    state.set_field(-2, name);
-    state.set_field(-2, "result");
-}
-
-fn push_message_fields(state: State<'_>, message: &Message) {
-    state.push_table(0, 6);
-    if let Some(from) = &message.from {
-        state.push_str(&from.to_string());
-        state.set_field(-2, "from");
-    }
-    state.push_str(&message.topic);
-    state.set_field(-2, "topic");
-    state.push_table(message.payloads.len(), 0);
-    for (payload, position) in message.payloads.iter().zip(1..) {
-        convert::push(state, payload);
-        if position == 1 {
-            state.push_copy(-1);
-            state.set_field(-4, "payload");
-        }
-        state.set_position(-2, position);
-    }
-    state.set_field(-2, "payloads");
-}
-
-/// Pushes a message object: the fields in its first slot, behind methods.
-fn push_message(state: State<'_>, message: &Message) {
-    state.push_table(1, 0);
-    push_message_fields(state, message);
-    state.set_position(-2, 1);
-    state.get_or_make(&MESSAGE, |state| {
-        state.push_table(0, 3);
-        state.push_table(0, 4);
-        state.set_functions(&[
-            ("topic", host_fn(|s, _| message_field(s, "topic"))),
-            ("from", host_fn(|s, _| message_field(s, "from"))),
-            ("payload", host_fn(|s, _| message_field(s, "payload"))),
-            ("payloads", host_fn(|s, _| message_field(s, "payloads"))),
-        ]);
-        state.set_field(-2, "__index");
-        state.push_str("message");
-        state.set_field(-2, "__name");
-        state.push_bool(false);
-        state.set_field(-2, "__metatable");
-    });
-    state.set_metatable(-2);
-}
-
-fn message_field(state: State<'_>, name: &str) -> Outcome {
-    if !state.has_metatable(1, &MESSAGE) {
-        return Err(misuse(state, format_args!("call it on a message, as msg:{name}()")));
-    }
-    state.get_position(1, 1);
-    state.get_field(-1, name);
-    Ok(Answer::Values(1))
-}
-
-/// Nanoseconds since 1970.
-pub(crate) fn unix_ns(at: SystemTime) -> i64 {
-    match at.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |ns| -ns),
+/// `registry.lookup(name)`: the holder's PID.
+fn lookup(state: State<'_>) -> Outcome {
+    let name = text(state, 1, "a name");
+    match name.and_then(|name| state.core().context.lookup(name)) {
+        Ok(pid) => push_text(state, &pid.to_string()),
+        Err(error) => failed(state, &error),
     }
 }

@@ -20,6 +20,7 @@
 //! policies at most 1,000.
 
 use std::ffi::c_int;
+use std::time::{Duration, SystemTime};
 
 use wippy_kernel::Kernel;
 use wippy_model::{Actor, Context, EntryId, Error, Kind, Map, Result, Scope, Value};
@@ -59,6 +60,8 @@ pub(crate) struct Change {
     pub(crate) actor: Option<Actor>,
     /// Another scope.
     pub(crate) scope: Option<Scope>,
+    /// How long the work is of use, where that is less than what is left anyway.
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl Change {
@@ -69,7 +72,9 @@ impl Change {
     /// `PermissionDenied` where it may not, `ResourceExhausted` where the values are too
     /// large, `Invalid` where one cannot leave this process.
     pub(crate) fn context(self, state: State<'_>) -> Result<Context> {
-        let Self { values, actor, scope } = self;
+        let Self { values, actor, scope, timeout } = self;
+        // A span beyond any clock is none.
+        let deadline = timeout.and_then(|timeout| SystemTime::now().checked_add(timeout));
         let process = &state.core().context;
         if let Some(actor) = &actor {
             process.authorize("security.actor.set", &actor.id)?;
@@ -77,7 +82,7 @@ impl Change {
         for policy in scope.iter().flat_map(Scope::policies) {
             process.authorize("security.scope.set", policy.as_str())?;
         }
-        if values.is_empty() && actor.is_none() && scope.is_none() {
+        if values.is_empty() && actor.is_none() && scope.is_none() && deadline.is_none() {
             return Ok(process.context().clone());
         }
         // No process sheds what is denied to it, whatever else it may do.
@@ -93,6 +98,8 @@ impl Change {
             let principal = &mut body.principal;
             principal.actor = actor.or_else(|| principal.actor.take());
             principal.scope = scope.or_else(|| principal.scope.take());
+            // The caller's own is not put off.
+            body.deadline = [deadline, body.deadline].into_iter().flatten().min();
         });
         if let Some(body) = context.body() {
             let sizes = body.values.iter().map(|(name, value)| name.len() + value.size_bytes());

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use crate::duration::{self, HOUR, MICROSECOND, MILLISECOND, MINUTE, SECOND};
 use crate::host_fn::{Answer, Outcome, Raised, failed, host_fn, misuse};
 use crate::modules::channel;
-use crate::modules::process::unix_ns;
+use crate::modules::receiving::unix_ns;
 use crate::moment;
 use crate::state::{Key, State};
 use crate::tasks::Want;

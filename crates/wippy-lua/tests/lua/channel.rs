@@ -66,6 +66,68 @@ fn closing() {
             text("Invalid"),
         ),
     ]);
+    check(&[
+        (
+            // In a selection: what is left comes first, and a send fails wherever it stands.
+            "local c = channel.new(2) c:send('a') c:close()
+             local one = channel.select { c:case_receive() }
+             local two = channel.select { c:case_receive(), default = true }
+             local ok, e = pcall(channel.select, { c:case_send(1), default = true })
+             return { one.value, one.ok, two.value == nil, two.ok, two.default == nil, ok, e:message() }",
+            list([
+                text("a"),
+                true.into(),
+                true.into(),
+                false.into(),
+                true.into(),
+                false.into(),
+                text("script.lua:4: send on a closed channel"),
+            ]),
+        ),
+        (
+            // Closed while selections wait.
+            "local c, log = channel.new(), {}
+             coroutine.spawn(function() log[1] = channel.select { c:case_receive() }.ok end)
+             coroutine.spawn(function()
+                local other = channel.new()
+                log[2] = channel.select { other:case_receive(), c:case_receive() }.channel == c
+             end)
+             require('time').sleep(1) c:close() require('time').sleep(1)
+             return log",
+            list([false.into(), true.into()]),
+        ),
+        (
+            "local c, err = channel.new()
+             coroutine.spawn(function() err = select(2, pcall(channel.select, { c:case_send(1) })) end)
+             require('time').sleep(1) c:close() require('time').sleep(1)
+             return { err:kind(), err:message() }",
+            list([text("Invalid"), text("script.lua:2: send on a closed channel")]),
+        ),
+        (
+            // A selection does not serve itself.
+            "local c = channel.new()
+             local r
+             coroutine.spawn(function() r = channel.select { c:case_send(1), c:case_receive() } end)
+             require('time').sleep(1)
+             local before = r
+             local got = c:receive()
+             require('time').sleep(1)
+             return { before == nil, got, r.channel == c, r.value == nil, r.ok }",
+            list([true.into(), Value::Int(1), true.into(), true.into(), true.into()]),
+        ),
+        (
+            // One value goes to one of those who wait.
+            "local c, n = channel.new(), 0
+             for _ = 1, 5 do
+                coroutine.spawn(function()
+                    local r = channel.select { c:case_receive(), require('time').after('1s'):case_receive() }
+                    if r.channel == c then n = n + 1 end
+                end)
+             end
+             require('time').sleep(1) c:send(1) c:send(2) require('time').sleep('2s') return n",
+            Value::Int(2),
+        ),
+    ]);
     let error = failure("local c = channel.new(1)\nc:close()\nc:send(1)");
     assert_eq!(
         (error.kind(), error.message()),

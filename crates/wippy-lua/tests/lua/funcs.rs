@@ -366,7 +366,15 @@ fn a_function_has_no_mailbox() {
         ("unlisten", "'topic'"),
         ("monitor", "process.pid()"),
         ("unmonitor", "process.pid()"),
+        ("link", "process.pid()"),
+        ("unlink", "process.pid()"),
+        ("call", "process.pid(), 'topic'"),
+        ("set_options", "{}"),
+        ("registry.register", "'name'"),
+        ("registry.unregister", "'name'"),
         ("spawn_monitored", "'sleeper', 'processes', 1"),
+        ("spawn_linked", "'sleeper', 'processes', 1"),
+        ("spawn_linked_monitored", "'sleeper', 'processes', 1"),
     ] {
         let (kind, message) = virtual_time(|| async {
             let node = node();
@@ -387,6 +395,12 @@ fn a_function_has_no_mailbox() {
         let source = "local to = ...
             local pid = assert(process.spawn('sleeper', 'processes', 5))
             assert(process.send(to, 'topic', 'sent'))
+            local registry = process.registry
+            assert(registry.register('named', pid) and registry.lookup('named') == pid)
+            assert(process.terminate('named'))
+            local _, err = process.upgrade()
+            assert(err:kind() == 'Invalid', err:kind())
+            assert(tostring(err):find('upgrade: a function has no mailbox', 1, true), tostring(err))
             return { process.exec('compute_worker', 'processes', 6, 7), (process.exec('sleeper', 'processes', 50)) }";
         let unit = LuaUnit::load(spec("myns:spawns", source)).unwrap();
         node.add_function("myns:spawns", unit);

@@ -11,11 +11,14 @@
 mod support;
 
 mod abuse;
+mod actors;
 mod base;
+mod builders;
 mod channel;
 mod convert;
 mod coroutine;
 mod errors;
+mod frozen;
 mod funcs;
 mod io;
 mod json;
@@ -25,4 +28,6 @@ mod process;
 mod security;
 mod strings;
 mod time;
+mod typed;
 mod unit;
+mod upgrade;

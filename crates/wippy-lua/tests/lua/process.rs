@@ -69,7 +69,6 @@ fn calls_that_fail_return_nil_and_an_error() {
             "argument 1.a[2]: a function",
         ),
         ("process.spawn_monitored('sleeper', 'processes', 'x')", "Invalid", "milliseconds"),
-        ("process.send('nobody', 'topic')", "Invalid", "is no PID"),
         ("process.send('{test@myns:processes|1.ffff}', 'topic')", "NotFound", "no such process"),
         ("process.send(process.pid(), 1)", "Invalid", "a topic, got number"),
         ("process.terminate('{test@myns:processes|1.ffff}')", "NotFound", "no such process"),
@@ -137,6 +136,34 @@ fn receive() {
              got[5] = process.receive().payload
              return got",
             list([2, 1, 3, 4, 5].map(Value::Int)),
+        ),
+        (
+            // What nobody has read of a topic comes with the others, and its channel is closed.
+            "local me, t = process.pid(), process.listen('news')
+             process.send(me, 'news', 1) process.send(me, 'x', 2) process.receive()
+             local waits
+             coroutine.spawn(function() local a = t:receive() waits = { t:receive() } end)
+             require('time').sleep(1)
+             process.send(me, 'news', 3) process.send(me, 'news', 4) process.receive(0)
+             local closed, twice = process.unlisten(t), process.unlisten(t)
+             process.send(me, 'news', 5)
+             local again = process.listen('news')
+             local got = { closed, twice, (again:receive()), process.unlisten(t) }
+             require('time').sleep(1)
+             local v, ok = t:receive()
+             got[5], got[6] = ok, waits[1]
+             got[7], got[8] = process.unlisten('news'), process.unlisten('news')
+             return got",
+            list([
+                true.into(),
+                false.into(),
+                Value::Int(3),
+                false.into(),
+                false.into(),
+                Value::Null,
+                true.into(),
+                false.into(),
+            ]),
         ),
         (
             "process.events() local ok, err = pcall(process.receive, 0) return { ok, err }",

@@ -79,6 +79,53 @@ fn waiting() {
              ticker:stop() return n",
             Value::Int(5),
         ),
+        (
+            // Ticks that nobody reads do not pile up, and the rhythm stays.
+            "local t = require('time') local clock = 0
+             coroutine.spawn(function()
+                local fine = t.ticker('10ms'):channel()
+                while fine:receive() do clock = clock + 1 end
+             end)
+             local ticker, log = t.ticker('1s'), {}
+             local function tick()
+                ticker:channel():receive()
+                log[#log + 1] = (clock + 1) // 10
+             end
+             tick() t.sleep('4500ms') tick() tick() tick()
+             return log",
+            list([10, 55, 60, 70].map(Value::Int)),
+        ),
+        (
+            // Stopped while somebody waits, and set going again.
+            "local t = require('time') local ticker, n = t.ticker('1s'), 0
+             coroutine.spawn(function() while true do ticker:channel():receive() n = n + 1 end end)
+             t.sleep('2500ms')
+             local armed, twice = ticker:stop(), ticker:stop()
+             t.sleep('10s')
+             local stopped = n
+             ticker:reset('100ms')
+             t.sleep('350ms')
+             return { armed, twice, stopped, n }",
+            list([true.into(), false.into(), Value::Int(2), Value::Int(5)]),
+        ),
+        (
+            // A timer that has gone off can be set again.
+            "local t = require('time') local timer, alarm = t.timer('1s'), t.after('2900ms')
+             timer:channel():receive() timer:reset('2s')
+             local first = channel.select { timer:channel():case_receive(), alarm:case_receive() }
+             timer:response():receive()
+             return { first.channel == alarm, timer:stop() }",
+            list([true.into(), false.into()]),
+        ),
+        (
+            // The first of several to be due, however they were asked for.
+            "local t = require('time') local late, soon = t.after('2s'), t.timer('1s')
+             local inbox, events = process.inbox(), process.events()
+             local r = channel.select { inbox:case_receive(), late:case_receive(), events:case_receive(),
+                soon:channel():case_receive() }
+             return { r.channel == soon:channel(), r.ok, math.type(r.value) }",
+            list([true.into(), true.into(), text("integer")]),
+        ),
         ("return (pcall(require('time').ticker, 0))", false.into()),
         ("local t = require('time') coroutine.spawn(function() t.sleep(math.maxinteger) end) return (t.after(1):receive()) ~= nil", true.into()),
     ]);

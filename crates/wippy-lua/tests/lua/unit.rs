@@ -62,10 +62,8 @@ fn a_syntax_error_names_entry_file_and_line() {
     );
     let broken = LuaSpec { imports: vec![import("lib", "x x")], ..spec("myns:script", "") };
     let error = LuaUnit::load(broken).unwrap_err();
-    assert_eq!(
-        error.message(),
-        "import `lib`: myns:lib does not compile: lib.lua:1: syntax error near 'x'"
-    );
+    assert_eq!(error.message(), "myns:lib does not compile: lib.lua:1: syntax error near 'x'");
+    assert_eq!(*error.details(), Value::map([("entry", text("myns:lib"))]));
     let deep = "(".repeat(100_000);
     assert!(LuaUnit::load(spec("myns:script", &format!("return {deep}"))).is_err());
     assert!(LuaUnit::load(spec("myns:script", "\u{1b}Lua")).is_err());

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
+mod actors;
+mod actors_poll;
 mod density;
 mod environment;
 mod exits;

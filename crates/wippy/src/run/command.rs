@@ -15,14 +15,19 @@ use crate::log::{Log, Mode};
 use crate::node::{Node, NodeOptions};
 use crate::not_loaded::not_loaded;
 use crate::signals::Signals;
+use crate::watch::Watch;
 use crate::{output, policies, progress, project, suggest};
 
 /// How long processes that a command leaves behind have to end.
 const LEFT_BEHIND_GRACE: Duration = Duration::from_millis(250);
 
+fn mode(args: &RunArgs) -> Mode {
+    if args.watch { Mode::Watched } else { Mode::Command }
+}
+
 /// Runs the command of a name.
 pub(super) fn named(args: &RunArgs, name: &str, words: &[String]) -> Outcome {
-    let (project, log) = project::load(&args.project, args.log, Mode::Command)?;
+    let (project, log) = project::load(&args.project, args.log, mode(args))?;
     let commands = project.registry().commands();
     let found = commands.iter().find(|(command, _)| command.name == name);
     let entry = match found {
@@ -35,7 +40,7 @@ pub(super) fn named(args: &RunArgs, name: &str, words: &[String]) -> Outcome {
 
 /// Runs the process entry of an ID.
 pub(super) fn entry(args: &RunArgs, id: &EntryId, words: &[String]) -> Outcome {
-    let (project, log) = project::load(&args.project, args.log, Mode::Command)?;
+    let (project, log) = project::load(&args.project, args.log, mode(args))?;
     let processes = || {
         let process =
             |entry: &&Arc<Entry>| matches!(entry.data, Data::ProcessWasm(_) | Data::ProcessLua(_));
@@ -95,8 +100,12 @@ pub(super) fn execute(
         log.settle(&project.settings().logger, terminal.hide_logs);
     }
     let node = Node::new(project, options)?;
+    let watch = args.watch.then(|| Watch::new(&node, project::options(&args.project)));
     block_on(async {
         let mut signals = Signals::take()?;
+        if let Some(watch) = watch {
+            tokio::spawn(watch.run());
+        }
         let unit = tokio::select! {
             biased;
             stop = signals.next() => {

@@ -38,6 +38,13 @@ const LIMITS: [(&str, &str); 9] = [
 
 /// Runs the file, or prints the project file that the options amount to.
 pub(super) fn run(args: &RunArgs, path: &str, words: &[String]) -> Outcome {
+    if args.watch {
+        return Err(Failure::usage_with_help(
+            "usage",
+            "--watch is an option of projects, and not of `wippy run FILE.wasm`",
+            "--entry prints the project file that this command line amounts to",
+        ));
+    }
     let file = File::find(Path::new(path))?;
     let text = file.is_text().then(|| file.assembled(path)).transpose()?;
     if args.file.entry {

@@ -11,6 +11,7 @@ use crate::failure::{Failure, Outcome, status};
 use crate::log::Mode;
 use crate::node::{Node, NodeOptions};
 use crate::signals::Signals;
+use crate::watch::Watch;
 use crate::{progress, project, services};
 
 /// Starts the runtime and keeps it.
@@ -20,6 +21,7 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     let node = Node::new(project, NodeOptions::default())?;
     let services = services::add(&node.kernel, node.registry());
     let services = services.map_err(|error| Failure::of_start(&error))?;
+    let watch = args.watch.then(|| Watch::new(&node, project::options(&args.project)));
     block_on(async {
         let mut signals = Signals::take()?;
         tokio::select! {
@@ -45,6 +47,10 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
                     services = node.kernel.services().iter().filter(|it| it.state.is_active()).count(),
                     "running; Ctrl-C stops"
                 );
+                if let Some(watch) = watch {
+                    tracing::info!("watching {} files", watch.files());
+                    tokio::spawn(watch.run());
+                }
                 signals.next().await;
             }
         }

@@ -24,6 +24,7 @@ mod scaffold;
 mod security;
 mod services;
 mod stopping;
+mod watch;
 
 use wippy_testkit::Dir;
 

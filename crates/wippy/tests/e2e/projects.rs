@@ -123,3 +123,44 @@ fn entries_without_a_namespace_are_no_project_and_say_so() {
             .mentions("there is no project in this folder: it has no entries");
     }
 }
+
+#[test]
+fn check_compiles_every_lua_file() {
+    let dir = dir();
+    dir.entries(&format!(
+        "{HOSTS}  - {{ name: process, kind: process.lua, source: file://process.lua, method: main, imports: {{ used: app:used }} }}
+  - {{ name: function, kind: function.lua, source: file://function.lua, method: main, imports: {{ used: app:used }} }}
+  - {{ name: sound, kind: function.lua, source: file://sound.lua, method: main, imports: {{ used: app:used }} }}
+  - {{ name: used, kind: library.lua, source: file://used.lua }}
+  - {{ name: unused, kind: library.lua, source: file://unused.lua }}
+  - name: inline
+    kind: library.lua
+    source: |
+      local n: number = 1
+      local x: {{ a: string b: string }} = 2
+"
+    ));
+    dir.write("src/process.lua", "local n: number = 1\nlocal n: = 2");
+    dir.write("src/function.lua", "type User = { name: string @len(1) }");
+    dir.write("src/sound.lua", "type User = { name: string } return { main = User }");
+    dir.write("src/used.lua", "\nreturn = 1");
+    dir.write("src/unused.lua", "return x as {");
+    dir.write("wasm/.keep", "");
+    assert_snapshot!(dir.wippy(["check"]).exits(2));
+}
+
+#[test]
+fn a_project_in_the_dialect() {
+    let dir = with_lua(
+        "type Order = { id: integer @min(1), items: {string}, note?: string }
+         local order: Order = { id = 7, items = { 'pear' } }
+         local ok, err = Order:is(order)
+         if not ok then error(err) end
+         local _, wrong = Order:is({ id = 0, items = {} })
+         print(ok.id as number, wrong)",
+    );
+    dir.write("wasm/.keep", "");
+    dir.wippy(["check"]).succeeds().quietly();
+    let run = dir.wippy(["run", "main"]);
+    run.succeeds().prints("7\tid: expected a number of at least 1, got number 0\n");
+}
