@@ -6,6 +6,7 @@
 mod admission;
 mod calls;
 mod exits;
+mod figures;
 mod links;
 mod log;
 mod mailboxes;
