@@ -80,6 +80,13 @@ posix-c-component c_command_component
 reactor-p1      c_reactor
 poll            rust_plain_component
 recurse         wat
+sdk-counter     rust_component
+sdk-counter-c   c_sdk
+sdk-probe       rust_component
+sdk-probe-c     c_sdk
+sdk-server      rust_component
+sdk-server-c    c_sdk
+sdk-supervisor  rust_component
 sleep           wat
 sockets         rust_plain_component
 streams         rust_plain_component
@@ -120,6 +127,12 @@ c_component() {
   clang -mexec-model=reactor "$1/$1.c" -o "$cache/$1.core.wasm"
   encoder component --wit "$1/$1.wit" --adapter reactor \
     "$cache/$1.core.wasm" "built/$1.wasm"
+}
+
+# With the header of sdk/c. The runtime makes the component: its entry says what it exports.
+c_sdk() {
+  encoder c-types ../sdk/rust/wit ../sdk/c/wippy_types.h
+  clang -mexec-model=reactor -I ../sdk/c "$1/$1.c" -o "built/$1.wasm"
 }
 
 # --- Rust -----------------------------------------------------------------------------
@@ -199,6 +212,7 @@ rust_remap() {
   sources=$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust
   flags=(
     "--remap-path-prefix=$guests=/guests"
+    "--remap-path-prefix=${guests%/*}/sdk=/sdk"
     "--remap-path-prefix=$cargo=/cargo"
     "--remap-path-prefix=$sources=/rustc"
     "--remap-path-prefix=$(readlink -f "$sources")=/rustc"

@@ -8,6 +8,7 @@
 //! - [`Variables`]: the environment that entries hand to guests, from memory, files
 //!   ([`EnvFile`]) and the operating system.
 //! - [`HttpClient`]: requests whose every address the caller allows.
+//! - [`resident_bytes`] and [`cores`]: what the system says of this program.
 //! - [`Lookups`], [`Resolver`] and [`is_private`]: names and addresses.
 
 mod address;
@@ -15,6 +16,7 @@ mod env_file;
 mod error;
 mod guest_log;
 mod http_client;
+mod machine;
 pub mod policy;
 mod terminal;
 mod variables;
@@ -27,6 +29,7 @@ pub use guest_log::GuestLog;
 pub use http_client::{
     HttpBody, HttpClient, HttpConnection, HttpError, HttpResponse, HttpTimeouts,
 };
+pub use machine::{cores, resident_bytes};
 pub use terminal::{Captured, Stream, Terminal};
 pub use variables::{Storage, Variable, Variables};
 pub use volume::Volume;

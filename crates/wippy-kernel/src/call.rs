@@ -45,6 +45,13 @@ pub(crate) struct CallQueue {
     pub(crate) memory_bytes: AtomicU64,
 }
 
+impl CallQueue {
+    /// Calls asked for, or under way.
+    pub(crate) fn under_way(&self) -> u32 {
+        self.count.load(Relaxed)
+    }
+}
+
 /// The calls under way, which the process's task owns.
 #[derive(Default)]
 pub(crate) struct Calls(Option<FuturesUnordered<Job>>);

@@ -112,6 +112,8 @@ pub(crate) struct Host {
     pub(crate) kernel: Weak<Inner>,
     /// The zero of slice stamps.
     pub(crate) started: Instant,
+    /// Who runs for so long in one slice gave way in the middle of its work.
+    pub(crate) busy_after: Duration,
     /// Processes alive. `Relaxed`: a count guards nothing but itself.
     alive: AtomicUsize,
     /// Spawns that have not had their first slice.
@@ -130,6 +132,7 @@ enum Workers {
 impl Host {
     pub(crate) fn new(spec: HostSpec, home: Home, table: Arc<Table>, kernel: Weak<Inner>) -> Self {
         Self {
+            busy_after: spec.give_way_after(),
             spec,
             home: Arc::new(home),
             table,

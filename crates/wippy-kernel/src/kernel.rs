@@ -24,8 +24,8 @@ use crate::table::Table;
 use crate::task::ProcessTask;
 use crate::units::Units;
 use crate::{
-    Address, Authorizer, ExitWatch, HostSpec, Loader, Prepare, ProcessContext, ProcessInfo, Role,
-    Unit, Watcher, links,
+    Address, Authorizer, ExitWatch, HostSpec, Loader, Prepare, ProcessContext, Role, Unit, Watcher,
+    links,
 };
 
 /// One node: its units, hosts and processes. Cheap to clone.
@@ -104,11 +104,12 @@ pub struct Replaced {
     pub untold: usize,
 }
 
-type Hosts = HashMap<EntryId, Arc<Host>>;
+pub(crate) type Hosts = HashMap<EntryId, Arc<Host>>;
 
 pub(crate) struct Inner {
     node: Box<str>,
     incarnation: u64,
+    started_at: SystemTime,
     /// What processes are made of.
     units: Units,
     /// What can be called.
@@ -131,6 +132,7 @@ impl Kernel {
         Self(Arc::new(Inner {
             node: options.node,
             incarnation: options.incarnation,
+            started_at: SystemTime::now(),
             units: Units::new("process"),
             functions: Units::new("function"),
             hosts: ArcSwap::default(),
@@ -142,6 +144,27 @@ impl Kernel {
             services: Services::default(),
             seed: options.seed,
         }))
+    }
+
+    /// The node's name.
+    pub fn node(&self) -> &str {
+        &self.0.node
+    }
+
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.0.incarnation
+    }
+
+    pub(crate) fn started_at(&self) -> SystemTime {
+        self.0.started_at
+    }
+
+    pub(crate) fn table(&self) -> &Table {
+        &self.0.table
+    }
+
+    pub(crate) fn all_hosts(&self) -> Arc<Hosts> {
+        self.0.hosts.load_full()
     }
 
     pub(crate) fn from_inner(inner: Arc<Inner>) -> Self {
@@ -521,11 +544,6 @@ impl Kernel {
         }
     }
 
-    /// The figures of every process, in order of their spawns.
-    pub fn processes(&self) -> Vec<ProcessInfo> {
-        self.0.table.all().iter().map(|process| process.info()).collect()
-    }
-
     /// Processes alive.
     pub fn process_count(&self) -> usize {
         self.0.table.len()
@@ -586,7 +604,7 @@ impl Kernel {
         }
     }
 
-    fn find(&self, address: Address<'_>) -> Option<(Arc<ProcessShared>, u64)> {
+    pub(crate) fn find(&self, address: Address<'_>) -> Option<(Arc<ProcessShared>, u64)> {
         self.0.table.find(address)
     }
 

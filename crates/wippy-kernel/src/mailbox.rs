@@ -52,6 +52,8 @@ struct Queue {
     /// Bytes of what waits besides messages: results in events and of `exec`, and replies.
     held: u64,
     sequence: u64,
+    /// Messages that were taken, ever.
+    received: u64,
     /// EXIT and LINK_DOWN events promised or waiting.
     reserved: usize,
     /// The CANCEL event that waits, by its sequence number.
@@ -61,6 +63,16 @@ struct Queue {
     waiters: Waiters,
     limits: MailboxLimits,
     closed: bool,
+}
+
+/// What a mailbox holds and has taken.
+pub(crate) struct Figures {
+    /// Messages that wait.
+    pub(crate) len: usize,
+    /// What they count against `mailbox.bytes`.
+    pub(crate) bytes: u64,
+    /// Messages that were taken, ever.
+    pub(crate) received: u64,
 }
 
 /// Who is woken by what arrives: the task, and with it futures inside it that have wakers of
@@ -111,6 +123,7 @@ impl Mailbox {
             )));
         }
         queue.bytes += size;
+        queue.received += 1;
         let sequence = queue.next();
         queue.messages.push_back((sequence, size, message));
         let waiters = std::mem::take(&mut queue.waiters);
@@ -275,9 +288,9 @@ impl Mailbox {
         self.0.lock().closed
     }
 
-    /// Messages that wait.
-    pub(crate) fn len(&self) -> usize {
-        self.0.lock().messages.len()
+    pub(crate) fn figures(&self) -> Figures {
+        let queue = self.0.lock();
+        Figures { len: queue.messages.len(), bytes: queue.bytes, received: queue.received }
     }
 
     /// Refuses everything from now on and drops what waits. Tells how many events were
@@ -287,7 +300,8 @@ impl Mailbox {
         if queue.closed {
             return None;
         }
-        let closed = Queue { closed: true, limits: queue.limits, ..Queue::default() };
+        let (limits, received) = (queue.limits, queue.received);
+        let closed = Queue { closed: true, limits, received, ..Queue::default() };
         let left = std::mem::replace(&mut *queue, closed);
         // Dropping values may take long; senders need not wait for it.
         drop(queue);
@@ -304,6 +318,7 @@ impl Default for Queue {
             held: 0,
             // What is put back goes below: half of all numbers are free for it.
             sequence: 1 << 63,
+            received: 0,
             reserved: 0,
             cancel: None,
             outdated: None,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use wippy_model::{EntryId, Error, Message, Pid, PidText, Result, Value};
 
 use crate::Address;
+use crate::figures::count_sent;
 use crate::process::ProcessShared;
 use crate::table::Table;
 
@@ -50,7 +51,8 @@ impl Table {
             Some((process, call)) => process.reply(call, message),
             None => Err(target.not_found()),
         };
-        sent.map_err(|error| error.context(format_args!("cannot send to {target}")))
+        sent.inspect(|()| count_sent())
+            .map_err(|error| error.context(format_args!("cannot send to {target}")))
     }
 
     fn may_send(&self, message: &Message, host: &EntryId) -> Result<()> {

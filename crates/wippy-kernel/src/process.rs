@@ -14,12 +14,14 @@ use wippy_model::{Context, EntryId, Error, Event, EventKind, Exit, Pid, Result};
 
 use crate::bonds::Bonds;
 use crate::call::CallQueue;
+use crate::figures::Left;
 use crate::host::Host;
 use crate::mailbox::{Lane, Mailbox, Received, is_bond, weight};
 use crate::names::OwnNames;
 use crate::request::Replies;
 use crate::upgrade::Upgrade;
 use crate::watch::Watcher;
+use crate::{ProcessInfo, State};
 
 /// Bits of [`ProcessShared::signals`]. Whoever sets one wakes the task; the task and the
 /// engine's preemption check read them.
@@ -39,38 +41,6 @@ const WITHIN_MAX: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// Events of monitors and links that are promised or wait, on one node.
 const NODE_BONDS_MAX: usize = 1 << 22;
-
-/// Where a process is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Admitted; its code has not begun.
-    Starting,
-    /// Begun and not ended.
-    Running,
-    /// Asked to end.
-    Stopping,
-}
-
-/// The figures of one process.
-#[derive(Debug, Clone)]
-pub struct ProcessInfo {
-    /// Its name.
-    pub pid: Pid,
-    /// The entry it runs.
-    pub entry: EntryId,
-    /// Where it is in its life.
-    pub state: State,
-    /// When it was spawned.
-    pub spawned_at: SystemTime,
-    /// Time inside its polls.
-    pub cpu: Duration,
-    /// Memory its engine counts for it.
-    pub memory_bytes: u64,
-    /// Messages that wait.
-    pub mailbox_len: usize,
-    /// How often it was polled.
-    pub steps: u64,
-}
 
 /// A wish that a process end, and by when.
 pub(crate) struct Cancel {
@@ -131,6 +101,10 @@ pub(crate) struct ProcessShared {
     pub(crate) cpu_ns: AtomicU64,
     pub(crate) memory_bytes: AtomicU64,
     pub(crate) steps: AtomicU64,
+    /// Messages sent, up to the last step.
+    pub(crate) sent: AtomicU64,
+    /// Whether its last step left it waiting.
+    pub(crate) waits: AtomicBool,
     pub(crate) calls: CallQueue,
     /// Whether a watcher wants to hear of the first step; set before its task is there.
     tells_begin: AtomicBool,
@@ -166,6 +140,8 @@ impl ProcessShared {
             cpu_ns: AtomicU64::new(0),
             memory_bytes: AtomicU64::new(0),
             steps: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            waits: AtomicBool::new(false),
             calls: CallQueue::default(),
             tells_begin: AtomicBool::new(false),
         }
@@ -357,7 +333,13 @@ impl ProcessShared {
         self.host.table.names.free(&names, self);
         // The place before the table: whoever does not find the process can have its place.
         self.host.release();
-        self.host.table.remove(self.pid.serial());
+        let left = Left {
+            exit: exit.name(),
+            cpu: Duration::from_nanos(self.cpu_ns.load(Ordering::Relaxed)),
+            received: self.mailbox.figures().received,
+            steps: self.steps.load(Ordering::Relaxed),
+        };
+        self.host.table.remove(self.pid.serial(), &left);
         let exit = Arc::new(exit);
         let ended = Ending::Ended(exit.clone());
         let bonds = match std::mem::replace(&mut *self.ending.lock(), ended) {
@@ -394,19 +376,35 @@ impl ProcessShared {
     pub(crate) fn info(&self) -> ProcessInfo {
         let steps = self.steps.load(Ordering::Relaxed);
         let stopping = self.signalled(SIGNALS_END | SIGNAL_CANCEL);
+        let waits = self.waits.load(Ordering::Relaxed);
+        let mailbox = self.mailbox.figures();
+        let (links, monitors) = match &*self.ending.lock() {
+            Ending::Alive(bonds) => bonds.counts(),
+            Ending::Ended(_) => (0, 0),
+        };
+        let Code { entry, version } = self.code.lock().clone();
         ProcessInfo {
             pid: self.pid.clone(),
-            entry: self.entry(),
+            entry,
+            version,
             state: match (stopping, steps) {
                 (true, _) => State::Stopping,
                 (false, 0) => State::Starting,
+                (false, _) if waits => State::Waiting,
                 (false, _) => State::Running,
             },
             spawned_at: self.spawned_at,
             cpu: Duration::from_nanos(self.cpu_ns.load(Ordering::Relaxed)),
             memory_bytes: self.memory_bytes.load(Ordering::Relaxed)
                 + self.calls.memory_bytes.load(Ordering::Relaxed),
-            mailbox_len: self.mailbox.len(),
+            mailbox_len: mailbox.len,
+            mailbox_bytes: mailbox.bytes,
+            received: mailbox.received,
+            sent: self.sent.load(Ordering::Relaxed),
+            calls: self.calls.under_way(),
+            names: self.names.lock().list(),
+            links,
+            monitors,
             steps,
         }
     }

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::Authorizer;
+use crate::figures::{Ended, Left};
 use crate::names::Names;
 use crate::process::ProcessShared;
 
@@ -34,7 +35,10 @@ impl Hasher for SerialHasher {
     }
 }
 
-type Shard = Mutex<HashMap<u64, Arc<ProcessShared>, BuildHasherDefault<SerialHasher>>>;
+type Alive = HashMap<u64, Arc<ProcessShared>, BuildHasherDefault<SerialHasher>>;
+
+#[derive(Default)]
+struct Shard(Mutex<(Alive, Ended)>);
 
 pub(crate) struct Table {
     shards: [Shard; SHARDS],
@@ -69,15 +73,24 @@ impl Table {
 
     pub(crate) fn insert(&self, process: Arc<ProcessShared>) {
         let serial = process.pid.serial();
-        self.shard(serial).lock().insert(serial, process);
+        self.shard(serial).0.lock().0.insert(serial, process);
     }
 
     pub(crate) fn get(&self, serial: u64) -> Option<Arc<ProcessShared>> {
-        self.shard(serial).lock().get(&serial).cloned()
+        self.shard(serial).0.lock().0.get(&serial).cloned()
     }
 
-    pub(crate) fn remove(&self, serial: u64) {
-        let removed = self.shard(serial).lock().remove(&serial);
+    /// Takes out a process that has ended; its figures stay.
+    pub(crate) fn remove(&self, serial: u64, left: &Left) {
+        let removed = {
+            let mut shard = self.shard(serial).0.lock();
+            let (alive, ended) = &mut *shard;
+            let removed = alive.remove(&serial);
+            if removed.is_some() {
+                ended.add(left);
+            }
+            removed
+        };
         drop(removed);
         if self.awaited.load(SeqCst) {
             self.removed.notify_waiters();
@@ -85,17 +98,29 @@ impl Table {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        self.shards.iter().map(|shard| shard.0.lock().0.len()).sum()
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<ProcessShared>> {
         let mut all: Vec<_> = self
             .shards
             .iter()
-            .flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>())
+            .flat_map(|shard| shard.0.lock().0.values().cloned().collect::<Vec<_>>())
             .collect();
         all.sort_by_key(|process| process.pid.serial());
         all
+    }
+
+    /// What is alive in each shard, and what ended processes left there: nobody is in both, and
+    /// nobody in none.
+    pub(crate) fn each_shard(&self, mut look: impl FnMut(Vec<Arc<ProcessShared>>, &Ended)) {
+        for shard in &self.shards {
+            let (alive, ended) = {
+                let shard = shard.0.lock();
+                (shard.0.values().cloned().collect(), shard.1.clone())
+            };
+            look(alive, &ended);
+        }
     }
 
     /// Resolves once no process is left.

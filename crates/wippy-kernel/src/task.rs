@@ -20,6 +20,7 @@ use wippy_model::{EntryId, Error, Exit, Kind, Limit, Limits};
 
 use crate::ProcessContext;
 use crate::call::Calls;
+use crate::figures::sent_here;
 use crate::process::{ProcessShared, SIGNAL_CANCEL, SIGNAL_UPGRADE};
 use crate::unit::Process;
 use crate::upgrade::{self, Prepared, Preparing};
@@ -234,6 +235,8 @@ impl ProcessTask {
         let shared = &*self.shared;
         let start = shared.host.started.elapsed();
         shared.slice_start_ns.store(start.as_nanos() as u64, Relaxed);
+        shared.waits.store(false, Relaxed);
+        let sent_before = sent_here();
         // Nobody else writes them: a plain addition will do.
         shared.steps.store(shared.steps.load(Relaxed) + 1, Relaxed);
         let slice = shared.host.spec.slice;
@@ -269,6 +272,11 @@ impl ProcessTask {
         }));
         let used = shared.host.started.elapsed().saturating_sub(start);
         shared.cpu_ns.store(shared.cpu_ns.load(Relaxed) + used.as_nanos() as u64, Relaxed);
+        let sent = sent_here().wrapping_sub(sent_before);
+        if sent > 0 {
+            shared.sent.store(shared.sent.load(Relaxed) + sent, Relaxed);
+        }
+        shared.waits.store(used < shared.host.busy_after, Relaxed);
         match poll {
             Ok(poll) => poll,
             Err(panic) => Poll::Ready(host_panic(&*panic)),

@@ -105,6 +105,18 @@ fn note_names(state: State<'_>, library: &str) {
     state.set_top(from);
 }
 
+/// Notes the name of the function on top, as one of a library that was opened.
+pub(crate) fn note_name(state: State<'_>, library: &str, name: &str) {
+    let function = state.top();
+    // SAFETY: as `note_names`.
+    unsafe { ffi::luaL_getsubtable(state.raw(), ffi::LUA_REGISTRYINDEX, ffi::LUA_LOADED_TABLE) };
+    if state.get_field(-1, library) == Type::Table {
+        state.push_copy(function);
+        state.set_field(-2, name);
+    }
+    state.set_top(function);
+}
+
 /// Notes the value on top as what `require` of that name gives.
 fn note_loaded(state: State<'_>, name: &str) {
     state.get_registry(&LOADED);

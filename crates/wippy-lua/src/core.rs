@@ -52,8 +52,8 @@ pub(crate) struct Core {
     pub(crate) input: Input,
     /// Whether the process is to go on as another instance: nothing runs here any more.
     pub(crate) upgrading: Cell<bool>,
-    /// The last sender, whose text is kept.
-    pub(crate) last_pid: RefCell<Option<Pid>>,
+    /// The last sender, and its text.
+    pub(crate) last_pid: RefCell<Option<(Pid, Box<str>)>>,
     /// Why the last resume of a thread came back before its end, if it did.
     pub(crate) pause: Cell<Option<Pause>>,
     /// Resumes under way around which nothing can wait.

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::OnTerminal;
+
 const RUN_MAX: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(2);
 
@@ -119,6 +121,15 @@ impl TestCommand {
         Running { child, stdout, stderr, started: Instant::now(), command, shown: self.shown }
     }
 
+    /// Starts the run on a terminal of this size.
+    #[must_use]
+    pub fn on_terminal(self, rows: u16, columns: u16) -> OnTerminal {
+        let mut command = pty_process::blocking::Command::new(&self.binary);
+        command.args(&self.args).current_dir(&self.directory).env_remove("NO_COLOR");
+        command.envs(self.env);
+        OnTerminal::start(command, rows, columns)
+    }
+
     /// Runs to the end.
     #[must_use]
     pub fn outcome(self) -> Outcome {
@@ -158,6 +169,11 @@ impl Running {
             std::thread::sleep(POLL);
         }
         self
+    }
+
+    /// The process ID of the run.
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
     }
 
     /// CPU time that the run has used, all threads together.

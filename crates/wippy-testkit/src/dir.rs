@@ -39,6 +39,11 @@ impl Dir {
         self.root.path().join("cache")
     }
 
+    /// The folder of the control sockets of this test.
+    pub fn sockets(&self) -> PathBuf {
+        self.root.path().join("run")
+    }
+
     /// Writes a file of the project, with the folders on its way.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
         let path = self.join(name);
@@ -85,6 +90,7 @@ impl Dir {
         TestCommand::new(&self.binary, &self.path(), shown)
             .args(args)
             .env("WIPPY_CACHE_DIR", self.cache())
+            .env("WIPPY_RUNTIME_DIR", self.sockets())
     }
 
     /// Every file below the project folder, sorted, as relative paths.

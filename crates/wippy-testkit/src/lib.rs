@@ -2,7 +2,8 @@
 //!
 //! - [`guests`]: the checked-in guest programs and their hashes.
 //! - [`Dir`]: a project folder of one test, with a compile cache of its own.
-//! - [`TestCommand`]: one run of the real `wippy`, bounded in time, its output captured.
+//! - [`TestCommand`]: one run of the real `wippy`, bounded in time, its output captured;
+//!   [`OnTerminal`] where it has a terminal.
 //!
 //! ```no_run
 //! use wippy_testkit::Dir;
@@ -20,7 +21,9 @@
 mod command;
 mod dir;
 pub mod guests;
+mod pty;
 
 pub use command::{Outcome, Running, TestCommand};
 pub use dir::{Dir, copy_tree};
+pub use pty::OnTerminal;
 pub use rustix::process::Signal;

@@ -43,7 +43,7 @@ pub struct Export {
 /// Something imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Import {
-    /// The interface, or for a core module `module#name`.
+    /// The interface; for a core module that carries no component type, `module#name`.
     pub name: String,
     /// What an entry says to use it.
     pub need: Need,
@@ -66,10 +66,12 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
         exports: Vec::new(),
         imports: Vec::new(),
     };
-    match encode::form(bytes).map_err(|error| invalid(&error))? {
-        Form::Component => inspection.component(bytes).map_err(|error| invalid(&error))?,
-        Form::Typed | Form::Module => inspection.module(bytes).map_err(|error| invalid(&error))?,
-    }
+    let form = encode::form(bytes).map_err(|error| invalid(&error))?;
+    let read = match form {
+        Form::Component => inspection.component(bytes),
+        Form::Typed | Form::Module => inspection.module(bytes, form),
+    };
+    read.map_err(|error| invalid(&error))?;
     Ok(inspection)
 }
 
@@ -153,7 +155,7 @@ impl Inspection {
         Ok(())
     }
 
-    fn module(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+    fn module(&mut self, bytes: &[u8], form: Form) -> anyhow::Result<()> {
         let mut types = Vec::new();
         let mut functions = Vec::new();
         let mut exported = Vec::new();
@@ -173,6 +175,10 @@ impl Inspection {
                         }
                         imported.insert(match import.module {
                             PREVIEW1 => PREVIEW1.to_owned(),
+                            // As the component imports it that is made of this.
+                            interface if form == Form::Typed && interface.contains(':') => {
+                                interface.to_owned()
+                            }
                             module => format!("{module}#{}", import.name),
                         });
                     }
@@ -218,6 +224,7 @@ impl Inspection {
         for name in imported {
             let need = match name.as_str() {
                 PREVIEW1 => Need::Nothing("wasi1"),
+                interface if form == Form::Typed => need(interface),
                 _ => Need::Unknown,
             };
             self.imports.push(Import { name, need });

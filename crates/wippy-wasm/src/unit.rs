@@ -321,6 +321,11 @@ impl Unit for SharedUnit {
         Ok(Box::new(WasmProcess { unit, ready, place, call, arguments, role, env }))
     }
 
+    /// Events come by `wippy:process` alone.
+    fn hears_events(&self) -> bool {
+        self.0.config.grants.process
+    }
+
     fn is_ready(&self, host: &HostSpec) -> bool {
         let kind = self.0.engine_kind(host);
         !kind.is_slab() || self.0.find(kind).is_some()

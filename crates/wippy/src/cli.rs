@@ -3,9 +3,11 @@
 //! Only shapes are here. What a command does is in the file of its name.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use wippy_kernel::Order;
 use wippy_model::EntryId;
 
 /// WebAssembly modules as supervised processes beside Lua.
@@ -34,6 +36,10 @@ pub(crate) enum Command {
     Hash(HashArgs),
     /// Show what a binary exports, imports and needs.
     Inspect(InspectArgs),
+    /// List the processes of a runtime that runs.
+    Ps(PsArgs),
+    /// Watch the processes of a runtime that runs.
+    Top(TopArgs),
     /// Print the version.
     Version,
     /// Print the completions for a shell.
@@ -242,6 +248,99 @@ pub(crate) struct InspectArgs {
     /// Print it as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Which runtime is looked at, and what of it.
+#[derive(Debug, Args)]
+pub(crate) struct LookArgs {
+    /// The runtime of this process ID [default: the one of this project].
+    #[arg(long, value_name = "N")]
+    pub(crate) pid: Option<u32>,
+
+    /// Only processes with TEXT in their PID, name, entry or state.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What grows comes with the largest first. CPU is time on a processor since the spawn, QUEUED the
+bytes of the messages that wait in the mailbox.
+
+Exit status: 0; 1 where no runtime runs, or it ends meanwhile; 2 where several run.")]
+pub(crate) struct PsArgs {
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+
+    /// What to sort by.
+    #[arg(long, value_name = "COLUMN", default_value = "pid")]
+    pub(crate) sort: SortArg,
+
+    /// At most so many processes.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+
+    /// The services and their states, in place of the processes.
+    #[arg(long, conflicts_with_all = ["sort", "filter", "limit", "json"])]
+    pub(crate) services: bool,
+
+    /// Every figure of everything, as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The columns that a listing can be sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SortArg {
+    /// Time on a processor.
+    Cpu,
+    /// Memory.
+    Memory,
+    /// Messages that wait.
+    Mailbox,
+    /// Messages received and sent.
+    Messages,
+    /// The oldest first.
+    Age,
+    /// In order of the spawns.
+    Pid,
+}
+
+impl SortArg {
+    /// The kernel's order of that name.
+    pub(crate) fn order(self) -> Order {
+        match self {
+            Self::Cpu => Order::Cpu,
+            Self::Memory => Order::Memory,
+            Self::Mailbox => Order::Mailbox,
+            Self::Messages => Order::Messages,
+            Self::Age => Order::Age,
+            Self::Pid => Order::Pid,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Keys: q ends; s, left and right choose the column to sort by, r turns the order round; / filters,
+Enter keeps the filter and Esc drops it; up, down, PgUp, PgDn, Home and End scroll.
+
+Exit status: 0; 1 where no runtime runs, or it ends meanwhile; 2 where several run.")]
+pub(crate) struct TopArgs {
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+
+    /// Seconds between two looks, 0.1 to 60.
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = interval)]
+    pub(crate) interval: Duration,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    match (0.1..=60.0).contains(&seconds) {
+        true => Ok(Duration::from_secs_f64(seconds)),
+        false => Err("it must be from 0.1 to 60".to_owned()),
+    }
 }
 
 #[derive(Debug, Args)]

@@ -50,6 +50,16 @@ impl Failure {
         Diagnostic::error(code, message).help(help).into()
     }
 
+    /// What cannot be done now, though nothing is wrong with what was asked, with the next step.
+    pub(crate) fn failed(
+        code: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
+        let diagnostic = Diagnostic::error(code, message).help(help);
+        Self { status: status::FAILED, ..diagnostic.into() }
+    }
+
     /// A file that cannot be read or written.
     pub(crate) fn file(what: &str, path: &std::path::Path, error: &io::Error) -> Self {
         Self::usage("io", format!("cannot {what} {}: {error}", path.display()))

@@ -7,15 +7,18 @@
 //! - `project.rs`: project files with what the command line puts over them.
 //! - `node.rs`: kernel, engines, volumes and variables of a project, put together.
 //! - `run/`: the forms of `wippy run`. `watch/`: what `--watch` does to a running node.
+//! - `control/`: how one can look at a runtime that runs; `ps.rs` and `top/` do.
 //! - `scaffold.rs`: `init` and `new`. `check.rs`, `hash.rs`, `inspect.rs`: as they say.
 //! - `output.rs`, `log.rs`, `progress.rs`, `signals.rs`: the way to the terminal and back.
 
 mod check;
 mod cli;
+mod control;
 mod environment;
 mod failure;
 mod hash;
 mod inspect;
+mod listing;
 mod log;
 mod node;
 mod not_loaded;
@@ -23,11 +26,13 @@ mod output;
 mod policies;
 mod progress;
 mod project;
+mod ps;
 mod run;
 mod scaffold;
 mod services;
 mod signals;
 mod suggest;
+mod top;
 mod volumes;
 mod warnings;
 mod watch;
@@ -63,6 +68,8 @@ fn dispatch(cli: Cli) -> Outcome {
         Command::Check(args) => check::check(&args),
         Command::Hash(args) => hash::hash(&args),
         Command::Inspect(args) => inspect::inspect(&args),
+        Command::Ps(args) => ps::ps(&args),
+        Command::Top(args) => top::top(&args),
         Command::Version => version(),
         Command::Completions(args) => completions(args.shell),
     }

@@ -113,6 +113,11 @@ impl Node {
         Ok(Self { kernel, parts })
     }
 
+    /// The folder of the project.
+    pub(crate) fn root(&self) -> &Path {
+        self.parts.project.root()
+    }
+
     /// The entries.
     pub(crate) fn registry(&self) -> &Registry {
         self.parts.registry()

@@ -10,7 +10,7 @@ use wippy_wasm::{Import, Need};
 use crate::volumes::Volumes;
 
 /// The actions that the runtime asks for. Programs may ask for others.
-const ACTIONS: [&str; 22] = [
+const ACTIONS: [&str; 23] = [
     "env.get",
     "fs.get",
     "funcs.call",
@@ -33,6 +33,7 @@ const ACTIONS: [&str; 22] = [
     "socket.listen",
     "socket.private_ip",
     "socket.resolve",
+    "system.read",
 ];
 
 /// How many letters a slip of the pen changes.

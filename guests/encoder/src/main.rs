@@ -9,11 +9,12 @@ use wasmparser::{ExternalKind, Parser, Payload, Validator, types};
 use wit_component::{
     ComponentEncoder, DecodedWasm, StringEncoding, WitPrinter, embed_component_metadata,
 };
-use wit_parser::Resolve;
+use wit_parser::{Resolve, TypeDefKind};
 
 const USAGE: &str = "\
 usage: encoder wat IN.wat OUT.wasm
        encoder component [--adapter command|reactor] [--wit FILE] IN.wasm OUT.wasm
+       encoder c-types WIT OUT.h
        encoder inspect FILE.wasm";
 
 fn main() -> Result<()> {
@@ -21,6 +22,7 @@ fn main() -> Result<()> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["wat", input, output] => assemble(input, output),
         ["component", ref options @ .., input, output] => encode(options, input, output),
+        ["c-types", wit, output] => c_types(wit, output),
         ["inspect", file] => inspect(file),
         _ => bail!(USAGE),
     }
@@ -65,6 +67,61 @@ fn encode(mut options: &[&str], input: &str, output: &str) -> Result<()> {
     }
     let component = encoder.encode().with_context(|| format!("encoding {input}"))?;
     write(output, &component)
+}
+
+/// Writes the header that puts the types of a world into a C program, as a custom section from
+/// which an encoder takes them.
+fn c_types(wit: &str, output: &str) -> Result<()> {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_path(wit)?;
+    let world = resolve.select_world(&[package], None)?;
+    // What the types are for is told elsewhere.
+    resolve.interfaces.iter_mut().for_each(|(_, it)| {
+        it.docs = Default::default();
+        it.functions.values_mut().for_each(|function| function.docs = Default::default());
+    });
+    resolve.types.iter_mut().for_each(|(_, it)| {
+        it.docs = Default::default();
+        match &mut it.kind {
+            TypeDefKind::Record(it) => {
+                it.fields.iter_mut().for_each(|it| it.docs = Default::default())
+            }
+            TypeDefKind::Variant(it) => {
+                it.cases.iter_mut().for_each(|it| it.docs = Default::default())
+            }
+            TypeDefKind::Enum(it) => {
+                it.cases.iter_mut().for_each(|it| it.docs = Default::default())
+            }
+            _ => {}
+        }
+    });
+    resolve.worlds.iter_mut().for_each(|(_, it)| it.docs = Default::default());
+    let types = wit_component::metadata::encode(&resolve, world, StringEncoding::UTF8, None)?;
+    let mut header = String::from(
+        "\
+// The types of wippy:actor, wippy:process and wasi:io/poll, as the component model encodes them.
+// Made from sdk/rust/wit by `guests/build.sh`; not to be edited. The section is named after the
+// file that is compiled, so that each of several has its own.
+
+#ifndef WIPPY_TYPES_H
+#define WIPPY_TYPES_H
+
+__asm__(
+    \".section \\\".custom_section.component-type:wippy \" __BASE_FILE__ \"\\\",\\\"\\\",@\\n\"\n",
+    );
+    for line in types.chunks(24) {
+        header.push_str("    \".ascii \\\"");
+        for byte in line {
+            match byte {
+                b'"' | b'\\' => header.push_str(&format!("\\\\{byte:03o}")),
+                b' '..=b'~' => header.push(char::from(*byte)),
+                _ => header.push_str(&format!("\\\\{byte:03o}")),
+            }
+        }
+        header.push_str("\\\"\\n\"\n");
+    }
+    header.push_str("    \".text\\n\");\n\n#endif\n");
+    fs::write(output, header).with_context(|| output.to_string())
 }
 
 /// Prints the world of a component, or the imports and exports of a core module, and the

@@ -13,14 +13,13 @@ mod spec;
 mod task;
 
 use std::collections::{HashMap, HashSet};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use wippy_model::{EntryId, Result};
 
 use self::service::{Claim, Service};
@@ -212,7 +211,7 @@ impl Kernel {
         for (place, service) in order.iter().enumerate() {
             let mut before = dependents.remove(&service.spec.id).unwrap_or_default();
             before.retain(|dependent| dependent.status.borrow().state.is_active());
-            let waits = !before.is_empty();
+            let is_asked_now = before.is_empty();
             stops.push(async move {
                 for dependent in before {
                     let cycle = dependent.status.borrow().cycle;
@@ -221,13 +220,11 @@ impl Kernel {
                 self.stop_one(service).await;
                 place
             });
-            let mut step = pin!(sleep(STOP_STEP));
-            while !waits {
-                tokio::select! {
-                    biased;
-                    stopped = stops.next() => if stopped.is_none_or(|stopped| stopped == place) { break },
-                    () = &mut step => break,
-                }
+            if is_asked_now {
+                let stopped =
+                    async { while stops.next().await.is_some_and(|stopped| stopped != place) {} };
+                // Past it the next one is asked, too.
+                let _ = timeout(STOP_STEP, stopped).await;
             }
         }
         while stops.next().await.is_some() {}

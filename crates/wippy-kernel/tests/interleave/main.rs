@@ -19,6 +19,8 @@ mod bonds;
 mod call;
 #[path = "../../src/context.rs"]
 mod context;
+#[path = "../../src/figures.rs"]
+mod figures;
 #[path = "../../src/held.rs"]
 mod held;
 #[path = "../../src/host.rs"]
@@ -40,6 +42,8 @@ mod process;
 #[path = "../../src/request.rs"]
 mod request;
 mod sched;
+#[path = "../../src/select.rs"]
+mod select;
 #[path = "../../src/supervisor/mod.rs"]
 mod supervisor;
 #[path = "../../src/table.rs"]
@@ -60,13 +64,15 @@ pub use address::Address;
 pub use authorizer::Authorizer;
 pub use call::{CALLS_MAX, DEPTH_MAX, FunctionCall};
 pub use context::ProcessContext;
+pub use figures::{HostInfo, NodeInfo, ProcessInfo, State};
 pub use host::{HostSpec, Profile, Scheduler};
 pub use kernel::{Kernel, KernelOptions, Replaced, SpawnRequest};
 pub use mailbox::Received;
 pub use names::{NAME_BYTES_MAX, NAMES_MAX};
-pub use process::{Options, ProcessInfo, State};
+pub use process::Options;
 pub use request::{REQUEST_TIMEOUT, REQUESTS_MAX};
 pub(crate) use sched::{Mutex, RwLock};
+pub use select::Order;
 pub use supervisor::{
     Budget, NotStarted, Restart, ServiceInfo, ServiceSpec, ServiceState, ServiceWatch, Startup,
 };

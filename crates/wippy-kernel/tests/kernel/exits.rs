@@ -306,5 +306,5 @@ async fn figures_are_kept() {
     let infos = kernel.processes();
     let info = Arc::new(infos.first().unwrap());
     assert_eq!((&info.pid, info.entry.as_str(), info.memory_bytes), (&pid, "test:forever", 4096));
-    assert_eq!((info.state, info.steps), (wippy_kernel::State::Running, 1));
+    assert_eq!((info.state, info.steps), (wippy_kernel::State::Waiting, 1));
 }

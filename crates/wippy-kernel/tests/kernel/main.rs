@@ -6,6 +6,7 @@
 mod admission;
 mod calls;
 mod exits;
+mod figures;
 mod held;
 mod links;
 mod log;

@@ -355,7 +355,7 @@ async fn a_spawn_that_cannot_succeed_is_the_end() {
 #[tokio::test]
 async fn a_unit_that_is_slow_to_load_is_loaded_once() {
     let kernel = node();
-    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (release, released) = std::sync::mpsc::sync_channel::<()>(1);
     let (loads, released) = (Arc::new(AtomicUsize::new(0)), Mutex::new(released));
     let counted = loads.clone();
     add(&kernel, "test:ready", Limits::default(), |_, _| forever());

@@ -221,7 +221,7 @@ impl Unit for Slow {
 #[tokio::test]
 async fn an_upgrade_that_is_overtaken_hears_of_it() {
     let kernel = node();
-    let (open, gate) = std::sync::mpsc::channel();
+    let (open, gate) = std::sync::mpsc::sync_channel(1);
     let gate = Mutex::new(Some(gate));
     kernel.add_unit(
         id("test:b"),

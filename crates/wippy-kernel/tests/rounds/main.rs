@@ -114,14 +114,14 @@ impl Driver {
         request.watcher = Some(Watcher::Process(context.clone()));
         let (linked, todo) = (round % 4 == 1, (round % 5) as i64);
         request.link = linked.then(|| context.clone());
-        if round % 3 == 0 {
+        if round.is_multiple_of(3) {
             request.name = Some(format!("child {} {round}", context.pid().serial()).into());
         }
         let pid = context.spawn(request).await.unwrap();
-        if round % 7 == 0 {
+        if round.is_multiple_of(7) {
             context.monitor(&pid).unwrap();
         }
-        let exits = 1 + usize::from(round % 7 == 0);
+        let exits = 1 + usize::from(round.is_multiple_of(7));
         // A link with one that returns is dissolved without a word.
         let links = usize::from(linked && todo != 0);
         self.open.insert(pid.clone(), Open { exits, links });

@@ -344,7 +344,7 @@ pub(crate) async fn run(kernel: &Kernel, seed: u64) -> usize {
         let exit = watch.await;
         assert!(exit.is_normal(), "an observer ended: {exit}");
     }
-    let failures = town.failures.lock().unwrap();
+    let failures = std::mem::take(&mut *town.failures.lock().unwrap());
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     for _ in 0..10_000 {
         if kernel.bond_count() == 0 {

@@ -31,6 +31,9 @@ pub(crate) enum Got {
     Event(wippy_model::Event),
 }
 
+/// What was asked, by its number, and what came of it.
+pub(crate) type Outcomes = Vec<(u64, Outcome)>;
+
 type Later = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 /// What a process does of a command.
@@ -58,7 +61,7 @@ pub(crate) struct Tag {
 
 #[derive(Default)]
 struct Seen {
-    results: Vec<(u64, Outcome)>,
+    results: Outcomes,
     started: Vec<(usize, Tag)>,
 }
 
@@ -159,7 +162,7 @@ impl World {
     }
 
     /// What has happened since the last look.
-    pub(crate) fn take_seen(&self) -> (Vec<(u64, Outcome)>, Vec<(usize, Tag)>) {
+    pub(crate) fn take_seen(&self) -> (Outcomes, Vec<(usize, Tag)>) {
         let seen = std::mem::take(&mut *self.seen.lock().unwrap());
         (seen.results, seen.started)
     }

@@ -12,6 +12,7 @@ pub(crate) mod process;
 pub(crate) mod receiving;
 pub(crate) mod security;
 mod spawner;
+mod system;
 mod time;
 
 use crate::program::{Program, Requirer};
@@ -21,7 +22,7 @@ use crate::state::State;
 const FREE: [&str; 6] = ["process", "time", "channel", "errors", "payload", "io"];
 
 /// Modules that an entry must list in `modules:`.
-const LISTED: [&str; 4] = ["ctx", "funcs", "json", "security"];
+const LISTED: [&str; 5] = ["ctx", "funcs", "json", "security", "system"];
 
 /// Lua's own libraries, which `require` gives as well.
 const STANDARD: [&str; 6] = ["string", "table", "math", "utf8", "coroutine", "os"];
@@ -72,6 +73,7 @@ pub(crate) fn push(state: State<'_>, name: &str) {
         "ctx" => ctx::open(state),
         "funcs" => funcs::open(state),
         "security" => security::open(state),
+        "system" => system::open(state),
         _ => state.push_nil(),
     }
 }

@@ -11,9 +11,11 @@ use std::pin::pin;
 use std::task::{Context as Poller, Poll, Waker};
 use std::time::Duration;
 
+use mlua::ffi::lua_CFunction;
 use wippy_kernel::{Address, Options, ProcessContext};
 use wippy_model::{EntryId, Error, EventKind, Kind, Message, Result, Value};
 
+use crate::base;
 use crate::bounded::RESULTS_MAX;
 use crate::convert;
 use crate::duration;
@@ -26,25 +28,63 @@ use crate::work::{deliver, run};
 /// What a process may say of itself.
 const OPTIONS: [&str; 2] = ["trap_links", "upgradable"];
 
+/// Pushes the module's table. What is in it is made when it is first named: few scripts name
+/// more than a few of its functions, and making all of them takes as long as the rest of a VM.
 pub(crate) fn open(state: State<'_>) {
-    state.push_table(0, 34);
-    state.set_functions(&[
-        ("id", host_fn(|s, _| push_text(s, s.core().context.entry().as_str()))),
-        ("pid", host_fn(|s, _| own_pid(s))),
-        ("send", host_fn(|s, _| reply(s, send(s)))),
-        ("call", host_fn(call)),
-        ("terminate", host_fn(|s, _| act(s, |own, target| own.terminate(target)))),
-        ("cancel", host_fn(|s, _| reply(s, cancel(s)))),
-        ("monitor", host_fn(|s, _| bind(s, "monitor", |own, target| own.monitor(target)))),
-        ("unmonitor", host_fn(|s, _| bind(s, "unmonitor", |own, target| own.unmonitor(target)))),
-        ("link", host_fn(|s, _| bind(s, "link", |own, target| own.link(target)))),
-        ("unlink", host_fn(|s, _| bind(s, "unlink", |own, target| own.unlink(target)))),
-        ("get_options", host_fn(|s, _| get_options(s))),
-        ("set_options", host_fn(|s, _| set_options(s))),
-        ("upgrade", host_fn(upgrade)),
-    ]);
-    spawner::set_functions(state);
-    receiving::set_functions(state);
+    state.push_table(0, 8);
+    state.push_table(0, 2);
+    state.set_functions(&[("__index", host_fn(|s, _| make(s)))]);
+    state.push_bool(false);
+    state.set_field(-2, "__metatable");
+    state.set_metatable(-2);
+}
+
+/// The first access to a field of the module.
+fn make(state: State<'_>) -> Outcome {
+    let name = state.to_str(2).unwrap_or_default();
+    match name {
+        "event" => push_events(state),
+        "registry" => push_registry(state),
+        _ => match function(name)
+            .or_else(|| spawner::function(name))
+            .or_else(|| receiving::function(name))
+        {
+            Some(function) => {
+                state.push_function(function);
+                base::note_name(state, "process", name);
+            }
+            None => {
+                state.push_nil();
+                return Ok(Answer::Values(1));
+            }
+        },
+    }
+    state.push_copy(-1);
+    state.set_field(1, name);
+    Ok(Answer::Values(1))
+}
+
+/// The function of that name.
+fn function(name: &str) -> Option<lua_CFunction> {
+    Some(match name {
+        "id" => host_fn(|s, _| push_text(s, s.core().context.entry().as_str())),
+        "pid" => host_fn(|s, _| own_pid(s)),
+        "send" => host_fn(|s, _| reply(s, send(s))),
+        "call" => host_fn(call),
+        "terminate" => host_fn(|s, _| act(s, |own, target| own.terminate(target))),
+        "cancel" => host_fn(|s, _| reply(s, cancel(s))),
+        "monitor" => host_fn(|s, _| bind(s, "monitor", |own, target| own.monitor(target))),
+        "unmonitor" => host_fn(|s, _| bind(s, "unmonitor", |own, target| own.unmonitor(target))),
+        "link" => host_fn(|s, _| bind(s, "link", |own, target| own.link(target))),
+        "unlink" => host_fn(|s, _| bind(s, "unlink", |own, target| own.unlink(target))),
+        "get_options" => host_fn(|s, _| get_options(s)),
+        "set_options" => host_fn(|s, _| set_options(s)),
+        "upgrade" => host_fn(upgrade),
+        _ => return None,
+    })
+}
+
+fn push_events(state: State<'_>) {
     state.push_table(0, 4);
     for (name, kind) in [
         ("EXIT", EventKind::Exit),
@@ -55,7 +95,9 @@ pub(crate) fn open(state: State<'_>) {
         state.push_str(kind.name());
         state.set_field(-2, name);
     }
-    state.set_field(-2, "event");
+}
+
+fn push_registry(state: State<'_>) {
     state.push_table(0, 3);
     state.set_functions(&[
         ("register", host_fn(|s, _| register(s))),
@@ -69,7 +111,6 @@ pub(crate) fn open(state: State<'_>) {
             }),
         ),
     ]);
-    state.set_field(-2, "registry");
 }
 
 // What the functions share.
@@ -131,14 +172,19 @@ pub(crate) fn values(state: State<'_>, first: c_int, what: &str) -> Result<Vec<V
         .collect()
 }
 
-/// The process that the first argument names.
-fn target(state: State<'_>) -> Result<Address<'_>> {
-    text(state, 1, "a PID or a name").map(Address::Text)
+/// The process that the first argument names: often the last one that was heard of, whose PID
+/// need not be read again.
+fn with_target<T>(state: State<'_>, what: impl FnOnce(Address<'_>) -> Result<T>) -> Result<T> {
+    let text = text(state, 1, "a PID or a name")?;
+    match &*state.core().last_pid.borrow() {
+        Some((pid, known)) if **known == *text => what(Address::Pid(pid)),
+        _ => what(Address::Text(text)),
+    }
 }
 
 /// Does something to another process.
 fn act(state: State<'_>, what: fn(&ProcessContext, Address<'_>) -> Result<()>) -> Outcome {
-    let done = target(state).and_then(|target| what(&state.core().context, target));
+    let done = with_target(state, |target| what(&state.core().context, target));
     reply(state, done)
 }
 
@@ -239,10 +285,11 @@ fn upgrade(state: State<'_>, _: bool) -> Outcome {
 // Messages to others.
 
 fn send(state: State<'_>) -> Result<()> {
-    let target = target(state)?;
-    let topic = text(state, 2, "a topic")?;
-    let payloads = values(state, 3, "payload")?;
-    state.core().context.send(target, topic, payloads)
+    with_target(state, |target| {
+        let topic = text(state, 2, "a topic")?;
+        let payloads = values(state, 3, "payload")?;
+        state.core().context.send(target, topic, payloads)
+    })
 }
 
 /// `call(target, topic, timeout, ...)`: the payloads of the reply.
@@ -296,7 +343,7 @@ fn span(state: State<'_>, index: c_int) -> Result<Duration> {
 
 /// `cancel(target, reason or deadline, ...)`, in any order.
 fn cancel(state: State<'_>) -> Result<()> {
-    let target = target(state)?;
+    text(state, 1, "a PID or a name")?;
     let (mut within, mut reason) = (None, None);
     for index in 2..=state.top().min(3) {
         if state.is_absent(index) {
@@ -308,7 +355,7 @@ fn cancel(state: State<'_>) -> Result<()> {
             (Err(error), None) => return Err(error),
         }
     }
-    state.core().context.cancel(target, within, reason)
+    with_target(state, |target| state.core().context.cancel(target, within, reason))
 }
 
 // Names.

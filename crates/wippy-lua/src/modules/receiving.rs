@@ -10,6 +10,7 @@
 use std::task::{Context as Poller, Waker};
 use std::time::SystemTime;
 
+use mlua::ffi::lua_CFunction;
 use wippy_kernel::Received;
 use wippy_model::{Error, Event, Exit, Kind, Message, Pid, Value};
 
@@ -38,29 +39,24 @@ const TOPICS_MAX: usize = 1024;
 /// How long each of them may be, in bytes.
 const TOPIC_BYTES_MAX: usize = 1 << 10;
 
-/// Sets these functions in the module's table, which is on top.
-pub(crate) fn set_functions(state: State<'_>) {
-    state.set_functions(&[
-        ("receive", host_fn(receive)),
-        (
-            "events",
-            host_fn(|s, _| {
-                needs_mailbox(s, "events")?;
-                s.core().mail.borrow_mut().events_open = true;
-                mail_channel(s, "events", channel::EVENTS, Wanted::Events)
-            }),
-        ),
-        (
-            "inbox",
-            host_fn(|s, _| {
-                needs_mailbox(s, "inbox")?;
-                s.core().mail.borrow_mut().inbox_open = true;
-                mail_channel(s, "inbox", channel::INBOX, Wanted::Inbox)
-            }),
-        ),
-        ("listen", host_fn(|s, _| listen(s))),
-        ("unlisten", host_fn(|s, _| unlisten(s))),
-    ]);
+/// The function of the module of that name.
+pub(crate) fn function(name: &str) -> Option<lua_CFunction> {
+    Some(match name {
+        "receive" => host_fn(receive),
+        "events" => host_fn(|s, _| {
+            needs_mailbox(s, "events")?;
+            s.core().mail.borrow_mut().events_open = true;
+            mail_channel(s, "events", channel::EVENTS, Wanted::Events)
+        }),
+        "inbox" => host_fn(|s, _| {
+            needs_mailbox(s, "inbox")?;
+            s.core().mail.borrow_mut().inbox_open = true;
+            mail_channel(s, "inbox", channel::INBOX, Wanted::Inbox)
+        }),
+        "listen" => host_fn(|s, _| listen(s)),
+        "unlisten" => host_fn(|s, _| unlisten(s)),
+        _ => return None,
+    })
 }
 
 /// `receive(timeout)`. The deadline is kept in the second slot.
@@ -197,8 +193,9 @@ fn push_received(state: State<'_>, item: &Received) {
         Received::Event(event) => push_event(state, event),
         Received::Message(message) => {
             push_message_fields(state, message);
+            state.push_str("type");
             state.push_str("MESSAGE");
-            state.set_field(-2, "type");
+            state.set_raw(-3);
         }
     }
 }
@@ -245,24 +242,31 @@ fn push_exit(state: State<'_>, exit: &Exit) {
     state.set_field(-2, "result");
 }
 
+/// Pushes the table of a message. Each key goes before its value, which saves moving them: this
+/// is the larger part of receiving.
 fn push_message_fields(state: State<'_>, message: &Message) {
-    state.push_table(0, 6);
+    let table = state.top() + 1;
+    state.push_table(0, 5);
     if let Some(from) = &message.from {
+        state.push_str("from");
         push_pid(state, from);
-        state.set_field(-2, "from");
+        state.set_raw(table);
     }
+    state.push_str("topic");
     state.push_str(&message.topic);
-    state.set_field(-2, "topic");
+    state.set_raw(table);
+    state.push_str("payloads");
     state.push_table(message.payloads.len(), 0);
     for (payload, position) in message.payloads.iter().zip(1..) {
         convert::push(state, payload);
-        if position == 1 {
-            state.push_copy(-1);
-            state.set_field(-4, "payload");
-        }
         state.set_position(-2, position);
     }
-    state.set_field(-2, "payloads");
+    if !message.payloads.is_empty() {
+        state.push_str("payload");
+        state.get_position(-2, 1);
+        state.set_raw(table);
+    }
+    state.set_raw(table);
 }
 
 /// Pushes a message object: the fields in its first slot, behind methods.
@@ -305,22 +309,21 @@ pub(crate) fn push_pid(state: State<'_>, pid: &Pid) {
     }
     let core = state.core();
     let is_own = pid == core.context.pid();
-    let (key, known) = match is_own {
-        true => (&OWN_PID, true),
-        false => (&LAST_PID, core.last_pid.borrow().as_ref() == Some(pid)),
-    };
-    if known && state.get_registry(key) == Type::String {
-        return;
-    }
-    if known {
+    let key = if is_own { &OWN_PID } else { &LAST_PID };
+    let is_last = || core.last_pid.borrow().as_ref().is_some_and(|(last, _)| last == pid);
+    if is_own || is_last() {
+        if state.get_registry(key) == Type::String {
+            return;
+        }
         state.pop(1);
     }
-    if !is_own {
-        *core.last_pid.borrow_mut() = Some(pid.clone());
-    }
-    state.push_str(&pid.to_string());
+    let text = pid.to_string();
+    state.push_str(&text);
     state.push_copy(-1);
     state.set_registry(key);
+    if !is_own {
+        *core.last_pid.borrow_mut() = Some((pid.clone(), text.into()));
+    }
 }
 
 /// Nanoseconds since 1970.

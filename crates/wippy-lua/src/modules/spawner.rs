@@ -19,6 +19,7 @@
 use std::ffi::c_int;
 use std::time::Duration;
 
+use mlua::ffi::lua_CFunction;
 use wippy_kernel::{SpawnRequest, Watcher};
 use wippy_model::{Context, EntryId, Error, Map, Message, Result, Value};
 
@@ -55,19 +56,20 @@ const MONITOR: Bond = Bond { name: "spawn_monitored", monitors: true, links: fal
 const LINK: Bond = Bond { name: "spawn_linked", monitors: false, links: true };
 const BOTH: Bond = Bond { name: "spawn_linked_monitored", monitors: true, links: true };
 
-/// Sets these functions in the module's table, which is on top.
-pub(crate) fn set_functions(state: State<'_>) {
-    state.set_functions(&[
-        ("spawn", host_fn(|s, again| spawn(s, again, NONE))),
-        ("spawn_monitored", host_fn(|s, again| spawn(s, again, MONITOR))),
-        ("spawn_linked", host_fn(|s, again| spawn(s, again, LINK))),
-        ("spawn_linked_monitored", host_fn(|s, again| spawn(s, again, BOTH))),
-        ("exec", host_fn(exec)),
-        ("with_context", host_fn(|s, _| new_builder(s, with_context))),
-        ("with_options", host_fn(|s, _| new_builder(s, with_options))),
-        ("with_name", host_fn(|s, _| new_builder(s, with_name))),
-        ("with_message", host_fn(|s, _| new_builder(s, with_message))),
-    ]);
+/// The function of the module of that name.
+pub(crate) fn function(name: &str) -> Option<lua_CFunction> {
+    Some(match name {
+        "spawn" => host_fn(|s, again| spawn(s, again, NONE)),
+        "spawn_monitored" => host_fn(|s, again| spawn(s, again, MONITOR)),
+        "spawn_linked" => host_fn(|s, again| spawn(s, again, LINK)),
+        "spawn_linked_monitored" => host_fn(|s, again| spawn(s, again, BOTH)),
+        "exec" => host_fn(exec),
+        "with_context" => host_fn(|s, _| new_builder(s, with_context)),
+        "with_options" => host_fn(|s, _| new_builder(s, with_options)),
+        "with_name" => host_fn(|s, _| new_builder(s, with_name)),
+        "with_message" => host_fn(|s, _| new_builder(s, with_message)),
+        _ => return None,
+    })
 }
 
 /// The new metatable of builders.

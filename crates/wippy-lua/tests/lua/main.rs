@@ -27,6 +27,7 @@ mod preempt;
 mod process;
 mod security;
 mod strings;
+mod system;
 mod time;
 mod typed;
 mod unit;

@@ -336,6 +336,27 @@ fn the_arguments_of_a_call_share_one_budget() {
 }
 
 #[test]
+fn the_module_is_made_on_demand() {
+    check(&[
+        (
+            "local p = require('process')
+             return { p == process, p.nonsense == nil, p[1] == nil, p.send == p.send,
+                      p.registry == process.registry, p.event == p.event, getmetatable(p) }",
+            list([true, true, true, true, true, true, false].map(Value::Bool)),
+        ),
+        (
+            // What a script puts there stays.
+            "process.mine = 1 process.send = 2 return { process.mine, process.send }",
+            list([1, 2].map(Value::Int)),
+        ),
+        ("process.receive = nil return type(process.receive)", text("function")),
+    ]);
+    let error = failure("local function f() process.receive('x') end f()");
+    let stack = error.stack().unwrap().to_string();
+    assert!(stack.contains("in function 'process.receive'"), "{stack}");
+}
+
+#[test]
 fn kinds_are_kept() {
     let Exit::Failed(error) = exit("local _, e = process.exec('failing', 'processes') error(e)")
     else {

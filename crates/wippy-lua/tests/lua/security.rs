@@ -307,19 +307,32 @@ fn nobody_sheds_a_policy_that_denies() {
 fn acting_on_processes_needs_permission() {
     let source = "
         local pid = assert(process.spawn('sleeper', 'processes', 1))
-        local texts = {}
-        for _, name in ipairs({ 'terminate', 'cancel', 'monitor' }) do
-            local _, err = process[name](pid)
-            texts[#texts + 1] = tostring(err):match('^[^:]+:[^:]+:[^:]+:')
+        local texts, registry = {}, process.registry
+        local function note(v, err)
+            assert(v == nil and err:kind() == 'PermissionDenied', tostring(err))
+            texts[#texts + 1] = err:message():match('^(.- is denied to actor user:ann):')
         end
+        for _, name in ipairs({ 'terminate', 'cancel', 'monitor', 'link' }) do
+            note(process[name](pid))
+        end
+        note(process.send(pid, 'topic'))
+        note(process.call(pid, 'topic'))
+        note(registry.register('name'))
+        note(registry.register('name', pid))
+        note(registry.lookup('name'))
+        note(registry.unregister('name'))
+        note(process.with_name('name'):spawn('sleeper', 'processes', 1))
+        note(process.upgrade())
+        note(process.upgrade('sleeper', 1))
         return texts";
-    let denied = |action: &str| {
-        text(&format!("process.{action} on myns:processes is denied to actor user:ann:"))
-    };
-    assert_eq!(
-        value(body(&["myns:work"]), source),
-        list([denied("terminate"), denied("cancel"), denied("monitor")])
-    );
+    let denied = |what: &str| text(&format!("process.{what} is denied to actor user:ann"));
+    let acts = ["terminate", "cancel", "monitor", "link", "send", "send"]
+        .map(|action| denied(&format!("{action} on myns:processes")));
+    let names = ["register", "register", "lookup", "unregister", "register"]
+        .map(|action| denied(&format!("registry.{action} on name")));
+    let upgrades = ["upgrade on myns:script", "upgrade on myns:sleeper"].map(denied);
+    let all = acts.into_iter().chain(names).chain(upgrades);
+    assert_eq!(value(body(&["myns:work"]), source), list(all));
 }
 
 #[test]

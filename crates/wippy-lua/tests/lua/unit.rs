@@ -164,7 +164,7 @@ fn require_refuses() {
         error.message(),
         "script.lua:1: myns:script: there is no module \"sockets\" and no import of that name; \
          known: channel, coroutine, ctx, errors, funcs, io, json, math, os, payload, process, \
-         security, string, table, time, utf8"
+         security, string, system, table, time, utf8"
     );
 }
 

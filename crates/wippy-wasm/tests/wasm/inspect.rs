@@ -10,11 +10,20 @@ fn lines(guest: &str) -> Vec<String> {
 
 #[test]
 fn exports_and_imports() {
-    let rows: [(&str, &[&str]); 7] = [
+    let rows: [(&str, &[&str]); 8] = [
         ("compute", &["compute: func(a: s32, b: s32) -> s32", "nothing", "imports: []"]),
         ("compute-core", &["compute: (i32, i32) -> i32", "imports: []"]),
         ("sleep", &["sleep-ms: func(ms: u32)", "wasi:io/poll@0.2.0 always there"]),
         ("ungranted", &["test:minimal/host nothing here provides it: a call traps"]),
+        // A core module that carries its component type.
+        (
+            "sdk-counter-c",
+            &[
+                "run: (i64) -> i64",
+                "wippy:actor/process@0.1.0 needs imports: [wippy:actor]",
+                "imports: [wasi1, wippy:actor]",
+            ],
+        ),
         ("actor-c", &["echo: func() -> result<string, string>", "imports: [wasi:io, wippy:actor]"]),
         ("actor-behaviours", &["imports: [funcs, wasi:io, wippy:actor, wippy:process]"]),
         ("cli-c", &["_start: ()", "wasi_snapshot_preview1 always there", "imports: [wasi1]"]),

@@ -13,6 +13,7 @@ mod links;
 mod load;
 mod node;
 mod pools;
+mod sdk;
 mod values;
 mod wasi;
 mod wasi_0_3;

@@ -10,6 +10,7 @@ use wippy_registry::{Data, Entry, EntryKind, Project, Registry};
 
 use super::block_on;
 use crate::cli::RunArgs;
+use crate::control::{Control, Subject};
 use crate::failure::{Failure, Outcome, status};
 use crate::log::{Log, Mode};
 use crate::node::{Node, NodeOptions};
@@ -124,12 +125,22 @@ pub(super) fn execute(
             policies::context(&node.kernel, security).map_err(|error| Failure::of_start(&error))?;
         let spawned = node.kernel.spawn_watched(request).await;
         let (pid, exit) = spawned.map_err(|error| refused(node.registry(), entry, &error))?;
-        let outcome = end(&node, &*unit, entry, &pid, exit, &mut signals, args.json).await;
+        let work = end(&node, &*unit, entry, &pid, exit, &mut signals, args.json);
+        let subject = Subject { project: node.root().to_owned(), command: Some(shown(entry)) };
+        let outcome = Control::beside(&node.kernel, subject, work).await;
         if node.kernel.process_count() > 0 {
             node.kernel.shutdown(LEFT_BEHIND_GRACE).await;
         }
         outcome
     })
+}
+
+/// How the command is called in lists of runtimes.
+fn shown(entry: &Entry) -> String {
+    match entry.command() {
+        Some(command) => command.name.to_string(),
+        None => format!("-x {}", entry.id),
+    }
 }
 
 /// A spawn that failed: at its place, where the entry is at fault.

@@ -7,6 +7,7 @@ use wippy_registry::{Data, Entry, EntryKind, Registry};
 
 use super::block_on;
 use crate::cli::RunArgs;
+use crate::control::{Control, Subject};
 use crate::failure::{Failure, Outcome, status};
 use crate::log::Mode;
 use crate::node::{Node, NodeOptions};
@@ -32,6 +33,8 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
             }
             loaded = node.load_all() => loaded?,
         }
+        let subject = Subject { project: node.root().to_owned(), command: None };
+        let _control = Control::open(&node.kernel, subject);
         warn_of_others(node.registry());
         tokio::select! {
             biased;

@@ -77,7 +77,7 @@ impl Watch {
             let began = Instant::now();
             let look = self.look().await;
             pause = LOOK_INTERVAL.max(began.elapsed() * LOOK_PAUSE_TIMES);
-            let quiet = last.as_ref().is_none_or(|last| *last == look);
+            let quiet = look == self.seen || last.as_ref() == Some(&look);
             changed |= look != self.seen;
             if changed && quiet {
                 self.take(&look).await;

@@ -1,6 +1,6 @@
 //! The examples, run as their READMEs say.
 
-use wippy_testkit::{Dir, guests};
+use wippy_testkit::{Dir, Signal, guests};
 
 use crate::dir;
 
@@ -49,6 +49,18 @@ fn compute() {
 #[test]
 fn functions() {
     runs_as_its_readme_says("functions");
+}
+
+/// The demo, and the tree under its service.
+#[test]
+fn supervision() {
+    let dir = runs_as_its_readme_says("supervision");
+    let running = dir.wippy(["run"]).start();
+    running.stderr_has("running entry=tree:service");
+    running.signal(Signal::TERM);
+    let outcome = running.wait();
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    assert!(outcome.stderr.contains("stopped entry=tree:service"), "{outcome}");
 }
 
 /// Each of the three programs writes what the README shows, and none of them anything else.

@@ -10,7 +10,9 @@ fn help() {
     let wide = |words: &[&str]| dir.wippy(words).env("COLUMNS", "100").succeeds();
     assert_snapshot!("help", wide(&["--help"]));
     assert_snapshot!("help_run", wide(&["run", "--help"]));
-    for command in ["init", "new", "check", "hash", "inspect", "version", "completions"] {
+    for command in
+        ["init", "new", "check", "hash", "inspect", "ps", "top", "version", "completions"]
+    {
         assert_snapshot!(format!("help_{command}"), wide(&[command, "--help"]));
     }
 }

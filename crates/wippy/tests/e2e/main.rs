@@ -19,11 +19,14 @@ mod lua;
 mod mistakes;
 mod output;
 mod projects;
+mod ps;
 mod results;
 mod scaffold;
+mod sdk;
 mod security;
 mod services;
 mod stopping;
+mod top;
 mod watch;
 
 use wippy_testkit::Dir;

@@ -189,6 +189,39 @@ fn what_does_not_stop_is_terminated_and_the_log_says_so() {
     );
 }
 
+/// Guests hear of it where they have the grant; what has it not is not waited for.
+#[test]
+fn guests_are_asked_to_stop() {
+    let dir = dir();
+    let guest = |name: &str, method: &str, imports: &str| {
+        let guest = "
+    kind: process.wasm
+    fs: bin
+    path: /actor-behaviours.wasm
+    hash: {hash:actor-behaviours}";
+        let imports = format!("imports: [wippy:actor, {imports}]");
+        format!("\n  - name: {name}-process{guest}\n    method: {method}\n    {imports}\n")
+    };
+    let lifecycle = "      stop_timeout: 400ms\n";
+    let services = ["obeys", "sleeps", "deaf"]
+        .map(|name| service(name, &format!("{name}-process"), lifecycle))
+        .concat();
+    dir.entries(&format!(
+        "{HOSTS}{}{}{}{services}",
+        guest("obeys", "obeys", "wippy:process"),
+        guest("sleeps", "sleeps", "wippy:process"),
+        guest("deaf", "echo", "funcs"),
+    ));
+    let running = dir.wippy(["run"]).start();
+    running.stderr_has("Ctrl-C stops");
+    let outcome = stop(running);
+    assert_eq!(outcome.stderr.matches("WARN").count(), 1, "{outcome}");
+    in_order(&outcome, &["WARN terminated: it did not stop within 400ms", "entry=app:sleeps"]);
+    for name in ["obeys", "sleeps", "deaf"] {
+        assert!(outcome.stderr.contains(&format!("INFO stopped entry=app:{name}\n")), "{outcome}");
+    }
+}
+
 #[test]
 fn a_second_signal_does_not_wait_for_services() {
     let dir = dir();

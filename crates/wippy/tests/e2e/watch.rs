@@ -367,3 +367,49 @@ fn a_process_upgrades_with_its_pid_its_mailbox_and_its_state() {
     let outcome = stop(running);
     assert_eq!(outcome.stdout, "ready\none\ntwo\nthree\nfour\n", "{outcome}");
 }
+
+/// One service upgrades, the other is restarted: both run the newest version.
+#[test]
+fn services_come_to_the_newest_version() {
+    let dir = project(
+        "
+  - { name: worker, kind: process.lua, source: file://worker.lua, method: main }
+  - { name: fails, kind: process.lua, source: file://fails.lua, method: main }
+  - { name: one, kind: process.service, process: worker, host: processes, lifecycle: { auto_start: true } }
+  - name: two
+    kind: process.service
+    process: fails
+    host: processes
+    lifecycle: { auto_start: true, restart: { initial_delay: 300ms, backoff_factor: 1.0 } }
+",
+    );
+    dir.guest("hello-wat", "wasm/hello-wat.wasm");
+    let upgrades = |version: &str| {
+        format!(
+            "return {{ main = function(before)
+    process.set_options({{ upgradable = true }})
+    print('upgrades from', before, 'to', '{version}', process.pid())
+    if process.receive().type == 'OUTDATED' then process.upgrade(nil, '{version}') end
+end }}"
+        )
+    };
+    let fails = |version: &str| {
+        format!("return {{ main = function() print('fails in', '{version}') error('so') end }}")
+    };
+    dir.write("src/worker.lua", upgrades("one"));
+    dir.write("src/fails.lua", fails("one"));
+    let running = dir.wippy(["run", "--watch"]).start();
+    running.stderr_has("watching").stderr_has("to\tone").stderr_has("fails in\tone");
+    dir.write("src/worker.lua", upgrades("two"));
+    dir.write("src/fails.lua", fails("two"));
+    running.stderr_has("from\tone\tto\ttwo").stderr_has("fails in\ttwo");
+    running.signal(Signal::TERM);
+    let outcome = running.wait();
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    let pids = |text: &str| {
+        let line = outcome.stderr.lines().find(|line| line.contains(text));
+        line.and_then(|line| line.split('{').nth(1)).map(str::to_owned)
+    };
+    assert!(pids("to\tone").is_some(), "{outcome}");
+    assert_eq!(pids("to\tone"), pids("to\ttwo"), "{outcome}");
+}
