@@ -5,7 +5,7 @@
 //! figure is the median of rounds that alternate with the floor's, and what counts is the
 //! ratio of the two.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 pub mod erlang;
 pub mod floor;
