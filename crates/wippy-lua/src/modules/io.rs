@@ -143,9 +143,12 @@ pub(crate) fn write_on(state: State<'_>, mut writing: Writing) -> Outcome {
             continue;
         }
         let room = core.output.borrow().room(writing.stream);
-        if room == 0
-            && let Some(terminal) = core.output.borrow().terminal().cloned()
-        {
+        // Not borrowed while this waits: where there is room by then, it writes on at once.
+        let terminal = match room {
+            0 => core.output.borrow().terminal().cloned(),
+            _ => None,
+        };
+        if let Some(terminal) = terminal {
             let wait = async move {
                 terminal.writable(writing.stream).await;
                 writing
