@@ -111,9 +111,11 @@ impl Bonds {
         (self.natives, self.watchers.into_values(), self.links.into_values(), monitored)
     }
 
-    /// Whether somebody will hear of the end.
-    pub(crate) fn any_watcher(&self) -> bool {
-        !self.natives.is_empty() || self.watchers.len() > 0
+    /// Whether somebody will hear of the end: a monitor, or a link that is trapped.
+    pub(crate) fn any_listener(&self) -> bool {
+        !self.natives.is_empty()
+            || self.watchers.len() > 0
+            || self.links.any(|linked| linked.traps_links())
     }
 }
 
@@ -134,6 +136,13 @@ impl<T> BySerial<T> {
         match self {
             Self::Few(few) => few.len(),
             Self::Many(many) => many.len(),
+        }
+    }
+
+    fn any(&self, holds: impl Fn(&T) -> bool) -> bool {
+        match self {
+            Self::Few(few) => few.iter().any(|(_, value)| holds(value)),
+            Self::Many(many) => many.values().any(holds),
         }
     }
 
