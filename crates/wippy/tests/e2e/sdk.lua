@@ -99,8 +99,8 @@ local function main()
     process.send("first", "crash")
     print("trio", trio(before).third ~= before.third and "all anew")
     process.cancel(pid, "10s")
-    event = process.receive("10s")
-    print("trio", event.from == pid and (event.error or "stopped"))
+    repeat event = process.receive("10s") until not event or event.from == pid
+    print("trio", event and (event.error or "stopped"))
 end
 
 return { main = main }
