@@ -53,7 +53,9 @@ pub(crate) struct ProcessTask {
     waker: Option<Waker>,
     /// The code has used up the last slice: this one begins with the calls.
     calls_first: bool,
-    /// `max_execution_ms`: counted from the first poll.
+    /// When the first poll was.
+    begun: Instant,
+    /// `max_execution_ms` of the entry that it runs: counted from the first poll.
     execution_max: Option<Duration>,
     /// By when the work is of no use to whoever asked for it: counted from the spawn.
     context_deadline: Option<Instant>,
@@ -79,6 +81,7 @@ impl ProcessTask {
             calls: Calls::default(),
             waker: None,
             calls_first: false,
+            begun: Instant::now(),
             execution_max: limits.execution_max,
             context_deadline,
             execution: None,
@@ -91,13 +94,16 @@ impl ProcessTask {
     fn begin(&mut self) {
         self.shared.host.first_slice();
         self.shared.tell_begin();
-        let own = self.execution_max.map(|max| Instant::now() + max);
+        self.begun = Instant::now();
+        self.set_end();
+    }
+
+    /// Sets when limits end it, by those of the entry that it runs.
+    fn set_end(&mut self) {
+        let own = self.execution_max.and_then(|max| self.begun.checked_add(max));
         let first = [own, self.context_deadline].into_iter().flatten().min();
-        if let Some(deadline) = first {
-            // Nobody else sets it.
-            let _ = self.shared.end_by.set(deadline);
-            self.execution = Some(Box::pin(sleep_until(deadline)));
-        }
+        *self.shared.end_by.lock() = first;
+        self.execution = first.map(|deadline| Box::pin(sleep_until(deadline)));
     }
 
     fn start(&mut self, process: Box<dyn Process>) {
@@ -139,7 +145,9 @@ impl ProcessTask {
             return Poll::Ready(host_panic(&*panic));
         }
         self.result_bytes_max = limits.host_buffer_bytes;
+        self.execution_max = limits.execution_max;
         self.shared.become_code(code, &limits);
+        self.set_end();
         self.start(process);
         // Its first step is one of its own.
         poller.waker().wake_by_ref();
