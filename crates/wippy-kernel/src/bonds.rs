@@ -20,9 +20,8 @@ const FEW: usize = 8;
 pub(crate) struct Bonds {
     /// Whoever watches from outside of any process.
     natives: Vec<NativeWatcher>,
-    /// Those of requests, which are often many and short, by a number of their own.
-    requests: BySerial<NativeWatcher>,
-    last_request: u64,
+    /// Those of requests; most processes never have one.
+    requests: Option<Box<Requests>>,
     /// The processes that monitor it.
     watchers: BySerial<ProcessContext>,
     /// The processes that it monitors, and how often: an exit counts only where it is found
@@ -60,14 +59,15 @@ impl Bonds {
 
     /// Attaches the watcher of a request; its number takes it back.
     pub(crate) fn watch_request(&mut self, watcher: NativeWatcher) -> u64 {
-        self.last_request += 1;
-        self.requests.insert(self.last_request, watcher);
-        self.last_request
+        let requests = self.requests.get_or_insert_default();
+        requests.last += 1;
+        requests.open.insert(requests.last, watcher);
+        requests.last
     }
 
     /// Detaches the watcher of a request.
     pub(crate) fn unwatch_request(&mut self, number: u64) {
-        drop(self.requests.remove(number));
+        drop(self.requests.as_mut().and_then(|requests| requests.open.remove(number)));
     }
 
     /// Tells whoever wants to know that the first step begins.
@@ -120,7 +120,8 @@ impl Bonds {
 
     /// Everyone who is to be told of the end, and those whom it no longer monitors.
     pub(crate) fn into_parts(self) -> Parts {
-        let natives = self.natives.into_iter().chain(self.requests.into_values());
+        let requests = self.requests.unwrap_or_default().open;
+        let natives = self.natives.into_iter().chain(requests.into_values());
         Parts {
             natives: natives.collect(),
             watchers: self.watchers.into_values().collect(),
@@ -134,6 +135,13 @@ impl Bonds {
         self.natives.iter().any(|watcher| !watcher.is_gone())
             || self.watchers.values().any(|watcher| !watcher.shared().mailbox.is_closed())
     }
+}
+
+/// Watchers that are often many and short, each by a number of its own.
+#[derive(Default)]
+struct Requests {
+    last: u64,
+    open: BySerial<NativeWatcher>,
 }
 
 /// The bonds of one that has ended.
@@ -239,7 +247,8 @@ mod tests {
 
     impl Bonds {
         pub(crate) fn all_watchers(&self) -> usize {
-            self.natives.len() + self.watchers.len() + self.requests.len()
+            let requests = self.requests.as_ref().map_or(0, |requests| requests.open.len());
+            self.natives.len() + self.watchers.len() + requests
         }
     }
 
