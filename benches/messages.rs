@@ -145,10 +145,12 @@ impl Unit for Native {
 impl Process for Actor {
     fn run(self: Box<Self>, context: ProcessContext) -> Pin<Box<dyn Future<Output = Exit> + Send>> {
         Box::pin(async move {
-            while self.echoes {
-                let message = context.receive_message().await;
-                let from = message.from.unwrap();
-                context.send(&from, message.topic, message.payloads).unwrap();
+            if self.echoes {
+                loop {
+                    let message = context.receive_message().await;
+                    let from = message.from.unwrap();
+                    context.send(&from, message.topic, message.payloads).unwrap();
+                }
             }
             let peer = Pid::parse(self.args[0].as_str().unwrap()).unwrap();
             let topic: Arc<str> = "ping".into();
