@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use wasmtime::component::{Component, ComponentType, Lift, Linker, Lower, TypedFunc};
 use wasmtime::{Config, Engine, Store, StoreContextMut, UpdateDeadline};
@@ -145,10 +145,12 @@ impl Unit for Native {
 impl Process for Actor {
     fn run(self: Box<Self>, context: ProcessContext) -> Pin<Box<dyn Future<Output = Exit> + Send>> {
         Box::pin(async move {
-            while self.echoes {
-                let message = context.receive_message().await;
-                let from = message.from.unwrap();
-                context.send(&from, message.topic, message.payloads).unwrap();
+            if self.echoes {
+                loop {
+                    let message = context.receive_message().await;
+                    let from = message.from.unwrap();
+                    context.send(&from, message.topic, message.payloads).unwrap();
+                }
             }
             let peer = Pid::parse(self.args[0].as_str().unwrap()).unwrap();
             let topic: Arc<str> = "ping".into();
@@ -282,6 +284,7 @@ struct Bare {
     engine: Engine,
     component: Component,
     linker: Linker<State>,
+    worker: Runtime,
 }
 
 impl Bare {
@@ -308,7 +311,8 @@ impl Bare {
                 })
             })
             .unwrap();
-        Self { engine, component, linker }
+        let worker = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        Self { engine, component, linker, worker }
     }
 
     async fn store(&self, state: State) -> (Store<State>, wasmtime::component::Instance) {
@@ -320,7 +324,7 @@ impl Bare {
     }
 
     fn run(&self) {
-        let worker = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let worker = &self.worker;
         let (to_echo, echo_inbox) = mpsc::channel(1024);
         let (to_ping, ping_inbox) = mpsc::channel(1024);
         let state = |own: &str, peer, inbox| State { own: own.to_owned(), peer, inbox };

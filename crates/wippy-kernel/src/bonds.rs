@@ -19,7 +19,9 @@ const FEW: usize = 8;
 #[derive(Default)]
 pub(crate) struct Bonds {
     /// Whoever watches from outside of any process.
-    pub(crate) natives: Vec<NativeWatcher>,
+    natives: Vec<NativeWatcher>,
+    /// Those of requests; most processes never have one.
+    requests: Option<Box<Requests>>,
     /// The processes that monitor it.
     watchers: BySerial<ProcessContext>,
     /// The processes that it monitors, and how often: an exit counts only where it is found
@@ -35,20 +37,37 @@ impl Bonds {
         match watcher {
             Watcher::Native(watcher) => {
                 // Those that went away are swept when the list would grow, so that one long
-                // life watched by many short ones stays small.
-                if self.natives.len() == self.natives.capacity() {
+                // life watched by many short ones stays small. It grows where that frees less
+                // than half: else each further one would look at all the others.
+                let room = self.natives.capacity();
+                if self.natives.len() == room {
                     self.natives.retain(|watcher| !watcher.is_gone());
+                    if self.natives.len() > room / 2 {
+                        self.natives.reserve(room);
+                    }
                 }
                 self.natives.push(watcher);
             }
             Watcher::Process(watcher) => {
                 let serial = watcher.shared().pid.serial();
                 if self.watchers.get(serial).is_none() {
-                    self.watchers.sweep(|watcher| !watcher.shared().mailbox.is_closed());
                     self.watchers.insert(serial, watcher);
                 }
             }
         }
+    }
+
+    /// Attaches the watcher of a request; its number takes it back.
+    pub(crate) fn watch_request(&mut self, watcher: NativeWatcher) -> u64 {
+        let requests = self.requests.get_or_insert_default();
+        requests.last += 1;
+        requests.open.insert(requests.last, watcher);
+        requests.last
+    }
+
+    /// Detaches the watcher of a request.
+    pub(crate) fn unwatch_request(&mut self, number: u64) {
+        drop(self.requests.as_mut().and_then(|requests| requests.open.remove(number)));
     }
 
     /// Tells whoever wants to know that the first step begins.
@@ -93,30 +112,45 @@ impl Bonds {
         self.is_linked(other) && self.links.remove(other.serial()).is_some()
     }
 
-    /// Links and monitoring processes.
+    /// Links, and those who monitor it. A request that waits for a reply monitors nothing.
     pub(crate) fn counts(&self) -> (usize, usize) {
-        (self.links.len(), self.watchers.len() + self.natives.len())
+        let natives = self.natives.iter().filter(|watcher| !watcher.is_gone()).count();
+        (self.links.len(), self.watchers.len() + natives)
     }
 
-    /// Everyone who is to be told of the end, and whom it monitored.
-    pub(crate) fn into_parts(
-        self,
-    ) -> (
-        Vec<NativeWatcher>,
-        impl Iterator<Item = ProcessContext>,
-        impl Iterator<Item = Arc<ProcessShared>>,
-        impl Iterator<Item = Pid>,
-    ) {
-        let monitored = self.monitors.into_values().map(|(pid, _)| pid);
-        (self.natives, self.watchers.into_values(), self.links.into_values(), monitored)
+    /// Everyone who is to be told of the end, and those whom it no longer monitors.
+    pub(crate) fn into_parts(self) -> Parts {
+        let requests = self.requests.unwrap_or_default().open;
+        let natives = self.natives.into_iter().chain(requests.into_values());
+        Parts {
+            natives: natives.collect(),
+            watchers: self.watchers.into_values().collect(),
+            links: self.links.into_values().collect(),
+            monitors: self.monitors.into_values().map(|(pid, _)| pid).collect(),
+        }
     }
 
-    /// Whether somebody will hear of the end: a monitor, or a link that is trapped.
+    /// Whether somebody will hear of the end: who monitors, or traps a link.
     pub(crate) fn any_listener(&self) -> bool {
-        !self.natives.is_empty()
-            || self.watchers.len() > 0
-            || self.links.any(|linked| linked.traps_links())
+        self.natives.iter().any(|watcher| !watcher.is_gone())
+            || self.watchers.values().any(|watcher| !watcher.shared().mailbox.is_closed())
+            || self.links.values().any(|linked| linked.traps_links() && !linked.mailbox.is_closed())
     }
+}
+
+/// Watchers that are often many and short, each by a number of its own.
+#[derive(Default)]
+struct Requests {
+    last: u64,
+    open: BySerial<NativeWatcher>,
+}
+
+/// The bonds of one that has ended.
+pub(crate) struct Parts {
+    pub(crate) natives: Vec<NativeWatcher>,
+    pub(crate) watchers: Vec<ProcessContext>,
+    pub(crate) links: Vec<Arc<ProcessShared>>,
+    pub(crate) monitors: Vec<Pid>,
 }
 
 /// A map by serial number: a list while it is short.
@@ -136,13 +170,6 @@ impl<T> BySerial<T> {
         match self {
             Self::Few(few) => few.len(),
             Self::Many(many) => many.len(),
-        }
-    }
-
-    fn any(&self, holds: impl Fn(&T) -> bool) -> bool {
-        match self {
-            Self::Few(few) => few.iter().any(|(_, value)| holds(value)),
-            Self::Many(many) => many.values().any(holds),
         }
     }
 
@@ -194,15 +221,14 @@ impl<T> BySerial<T> {
         }
     }
 
-    /// Drops what is not to be kept, when the map would grow.
-    fn sweep(&mut self, keep: impl Fn(&T) -> bool) {
-        match self {
-            Self::Few(few) if few.len() >= FEW => few.retain(|(_, value)| keep(value)),
-            Self::Many(many) if many.len() == many.capacity() => {
-                many.retain(|_, value| keep(value));
-            }
-            _ => {}
-        }
+    /// The values, in any order.
+    fn values(&self) -> impl Iterator<Item = &T> {
+        let (few, many) = match self {
+            Self::Few(few) => (Some(few), None),
+            Self::Many(many) => (None, Some(many)),
+        };
+        let few = few.into_iter().flatten().map(|(_, value)| value);
+        few.chain(many.into_iter().flat_map(HashMap::values))
     }
 
     /// The values, by serial number: the order in which the others were spawned.
@@ -213,5 +239,54 @@ impl<T> BySerial<T> {
         };
         all.sort_by_key(|(serial, _)| *serial);
         all.into_iter().map(|(_, value)| value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Bonds {
+        pub(crate) fn all_watchers(&self) -> usize {
+            let requests = self.requests.as_ref().map_or(0, |requests| requests.open.len());
+            self.natives.len() + self.watchers.len() + requests
+        }
+    }
+
+    #[test]
+    fn a_list_that_a_sweep_leaves_nearly_full_grows() {
+        let mut bonds = Bonds::default();
+        let mut watches = Vec::new();
+        let mut sweeps = 0;
+        for number in 0..4000 {
+            if bonds.natives.len() == bonds.natives.capacity() {
+                sweeps += 1;
+            }
+            let (watcher, watch) = NativeWatcher::new(None);
+            bonds.watch(Watcher::Native(watcher));
+            watches.push(watch);
+            // One that is gone for each that comes: the list is never quite full of the living.
+            if number % 2 == 0 {
+                watches.swap_remove(0);
+            }
+        }
+        assert!(sweeps < 20, "{sweeps}");
+        assert!(bonds.natives.len() < 2 * watches.len() + 8);
+    }
+
+    #[test]
+    fn the_dead_are_no_watchers_and_neither_are_requests() {
+        let mut bonds = Bonds::default();
+        let (watcher, watch) = NativeWatcher::new(None);
+        bonds.watch(Watcher::Native(watcher));
+        assert!(bonds.any_listener());
+        assert_eq!(bonds.counts(), (0, 1));
+        drop(watch);
+        let (watcher, _watch) = NativeWatcher::new(None);
+        let number = bonds.watch_request(watcher);
+        assert!(!bonds.any_listener());
+        assert_eq!((bonds.counts(), bonds.all_watchers()), ((0, 0), 2));
+        bonds.unwatch_request(number);
+        assert_eq!(bonds.all_watchers(), 1);
     }
 }

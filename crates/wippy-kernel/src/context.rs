@@ -115,7 +115,7 @@ impl ProcessContext {
     pub(crate) fn end_by(&self) -> Option<Instant> {
         match self.frame() {
             Some(frame) => frame.end_by.get().copied(),
-            None => self.shared.end_by.get().copied(),
+            None => *self.shared.end_by.lock(),
         }
     }
 

@@ -74,6 +74,9 @@ pub struct SpawnRequest {
     pub name: Option<Box<str>>,
     /// What waits in its mailbox before any of its code runs.
     pub messages: Vec<Message>,
+    /// How long it may take to end when whoever cancels it does not say; by default what its
+    /// host says.
+    pub stop_timeout: Option<Duration>,
 }
 
 impl SpawnRequest {
@@ -89,6 +92,7 @@ impl SpawnRequest {
             link: None,
             name: None,
             messages: Vec::new(),
+            stop_timeout: None,
         }
     }
 }
@@ -310,7 +314,18 @@ impl Kernel {
     /// What is wrong with the request: `NotFound`, `Invalid`, `PermissionDenied`, or
     /// `Unavailable` (retryable) when the host is full or the node stops.
     pub async fn spawn(&self, request: SpawnRequest) -> Result<Pid> {
-        let SpawnRequest { unit, host, args, context, by, watcher, link, name, messages } = request;
+        let SpawnRequest {
+            unit,
+            host,
+            args,
+            context,
+            by,
+            watcher,
+            link,
+            name,
+            messages,
+            stop_timeout,
+        } = request;
         if self.0.stopping.load(Ordering::Acquire) {
             return Err(Error::unavailable(format!("cannot spawn {unit}: the node is stopping")));
         }
@@ -320,6 +335,14 @@ impl Kernel {
         if let Some(name) = &name {
             names::check(name)?;
             self.authorize(asks, "process.registry.register", name)?;
+        }
+        let bonds = [
+            ("process.send", !messages.is_empty()),
+            ("process.link", link.is_some()),
+            ("process.monitor", matches!(watcher, Some(Watcher::Process(_)))),
+        ];
+        for (action, _) in bonds.into_iter().filter(|(_, asked)| *asked) {
+            self.authorize(asks, action, host.as_str())?;
         }
         let host = self.host(&host)?;
         let unit_id = unit;
@@ -346,10 +369,11 @@ impl Kernel {
         let pid = Pid::new(host.home.clone(), serial);
         let shared = Arc::new(ProcessShared::new(
             pid.clone(),
-            Code { entry: unit_id, version },
+            Code { entry: unit_id, version, hears_events: unit.hears_events() },
             host.clone(),
             context,
             Mailbox::new(limits.mailbox),
+            stop_timeout,
         ));
         place.keep();
         let unborn = Unborn(Some(shared.clone()));
@@ -421,8 +445,8 @@ impl Kernel {
         Ok(())
     }
 
-    /// Asks a process to end; it is ended when `within` (by default the host's
-    /// `stop_timeout`) has passed.
+    /// Asks a process to end; it is ended when `within` (by default the `stop_timeout` of its
+    /// service, else of its host) has passed.
     ///
     /// # Errors
     ///
@@ -435,9 +459,14 @@ impl Kernel {
         reason: Option<&str>,
     ) -> Result<()> {
         let process = self.process(target.into())?;
-        let within = within.unwrap_or(process.host.spec.stop_timeout);
+        let within = within.unwrap_or(process.stop_timeout);
         process.ask_to_end(from.unwrap_or(&process.pid), within, reason.map(Into::into));
         Ok(())
+    }
+
+    /// Whether a process can see a CANCEL event; false when it is gone.
+    pub(crate) fn hears_events(&self, pid: &Pid) -> bool {
+        self.find(pid.into()).is_some_and(|(process, _)| process.code.lock().hears_events)
     }
 
     /// Monitors a process: its exit arrives as an event, exactly one for each call. A
@@ -482,11 +511,6 @@ impl Kernel {
     /// Watches a process from outside.
     pub fn watch<'a>(&self, target: impl Into<Address<'a>>) -> ExitWatch {
         self.watch_by(Watcher::native(), target.into())
-    }
-
-    /// The same, on behalf of a process that waits.
-    pub(crate) fn watch_for(&self, holder: &Arc<ProcessShared>, target: Address<'_>) -> ExitWatch {
-        self.watch_by(Watcher::native_for(holder), target)
     }
 
     fn watch_by(&self, (watcher, watch): (Watcher, ExitWatch), target: Address<'_>) -> ExitWatch {

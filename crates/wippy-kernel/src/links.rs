@@ -199,6 +199,10 @@ pub(crate) fn monitor_reserved(watcher: &ProcessContext, target: &ProcessShared)
         Ending::Ended(_) => return,
     }
     target.watch(Watcher::Process(watcher.clone()));
+    // One that ends meanwhile may have taken its monitors back before this one was there.
+    if watcher.shared().mailbox.is_closed() {
+        target.unwatch(watcher.shared());
+    }
 }
 
 /// The monitor of a process on one that is gone.

@@ -249,6 +249,17 @@ impl Mailbox {
         waiters.wake();
     }
 
+    /// Takes back the OUTDATED event that waits.
+    pub(crate) fn drop_outdated(&self) {
+        let mut queue = self.0.lock();
+        if let Some(waiting) = queue.outdated.take()
+            && let Ok(position) =
+                queue.events.binary_search_by_key(&waiting, |(number, ..)| *number)
+        {
+            drop(queue.events.remove(position));
+        }
+    }
+
     /// Ready while something waits in the lane; takes nothing.
     pub(crate) fn poll_waits(&self, lane: Lane, poller: &mut Poller<'_>) -> Poll<()> {
         let mut queue = self.0.lock();

@@ -3,8 +3,8 @@
 //!
 //! Actions: `process.send`, `.spawn`, `.host`, `.cancel`, `.terminate`, `.monitor`, `.link`, whose
 //! resource is the host of the other process (for a spawn the entry, then the host);
-//! `process.registry.register`, `.unregister` and `.lookup` of a name; `process.upgrade` of an
-//! entry.
+//! `process.registry.register`, `.unregister` and `.lookup` of a name, and `.register_for` of the
+//! host where another process is given one; `process.upgrade` of an entry.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -18,6 +18,9 @@ use crate::kernel::{Exec, SpawnRequest};
 use crate::process::Options;
 use crate::upgrade::Upgrade;
 use crate::{Address, Kernel, ProcessContext, Received, request};
+
+/// How long the reason of a cancel may be, in bytes.
+const REASON_BYTES_MAX: usize = 64 << 10;
 
 impl ProcessContext {
     fn node(&self) -> Result<Kernel> {
@@ -169,13 +172,21 @@ impl ProcessContext {
     ///
     /// # Errors
     ///
-    /// `NotFound` when it is gone.
+    /// `NotFound` when it is gone, `Invalid` for a reason of more than 64 KiB.
     pub fn cancel<'a>(
         &self,
         target: impl Into<Address<'a>>,
         within: Option<Duration>,
         reason: Option<&str>,
     ) -> Result<()> {
+        if let Some(reason) = reason
+            && reason.len() > REASON_BYTES_MAX
+        {
+            return Err(Error::invalid(format!(
+                "the reason of a cancel has {} bytes; at most {REASON_BYTES_MAX} are allowed",
+                reason.len()
+            )));
+        }
         let (kernel, pid) = self.permitted("process.cancel", target.into())?;
         kernel.cancel(&pid, Some(self.pid()), within, reason)
     }
@@ -198,19 +209,21 @@ impl ProcessContext {
     /// `Invalid` for what is no name, `AlreadyExists` when another process has it, and past the
     /// limits of names.
     pub fn register(&self, name: &str, target: Option<Address<'_>>) -> Result<()> {
-        self.authorize("process.registry.register", name)?;
-        let Some(target) = target else {
-            self.needs_process("register")?;
-            return self.node()?.register(name, Address::Pid(self.pid()));
-        };
         let kernel = self.node()?;
-        let pid = kernel.resolve(target)?;
-        // Whoever has names can be reached by them, and has only so many: not for anybody to
-        // bestow.
-        if !pid.is_same_process(self.pid()) {
-            kernel.authorize(self.context(), "process.send", pid.host().as_str())?;
+        self.authorize("process.registry.register", name)?;
+        match target {
+            None => {
+                self.needs_process("register")?;
+                kernel.register(name, Address::Pid(self.pid()))
+            }
+            Some(target) => {
+                let pid = kernel.resolve(target)?;
+                if self.is_function() || !pid.is_same_process(self.pid()) {
+                    self.authorize("process.registry.register_for", pid.host().as_str())?;
+                }
+                kernel.register(name, &pid)
+            }
         }
-        kernel.register(name, &pid)
     }
 
     /// Takes a name of its own back.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Weak};
 use std::task::{Context as Poller, Poll};
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use wippy_model::{Context, EntryId, Error, Event, EventKind, Exit, Pid, Result};
 
-use crate::bonds::Bonds;
+use crate::bonds::{Bonds, Parts};
 use crate::call::CallQueue;
 use crate::figures::Left;
 use crate::host::Host;
@@ -20,7 +20,7 @@ use crate::mailbox::{Lane, Mailbox, Received, is_bond, weight};
 use crate::names::OwnNames;
 use crate::request::Replies;
 use crate::upgrade::Upgrade;
-use crate::watch::Watcher;
+use crate::watch::{ExitWatch, NativeWatcher, Watcher};
 use crate::{ProcessInfo, State};
 
 /// Bits of [`ProcessShared::signals`]. Whoever sets one wakes the task; the task and the
@@ -59,6 +59,21 @@ pub(crate) struct Code {
     pub(crate) entry: EntryId,
     /// The version of the entry's unit.
     pub(crate) version: u64,
+    /// Whether it can see a CANCEL event.
+    pub(crate) hears_events: bool,
+}
+
+/// Takes the watcher of a request back.
+pub(crate) struct RequestWatch(Weak<ProcessShared>, u64);
+
+impl Drop for RequestWatch {
+    fn drop(&mut self) {
+        if let Some(target) = self.0.upgrade()
+            && let Ending::Alive(bonds) = &mut *target.ending.lock()
+        {
+            bonds.unwatch_request(self.1);
+        }
+    }
 }
 
 /// What a process may say of itself.
@@ -88,11 +103,14 @@ pub(crate) struct ProcessShared {
     trap_links: AtomicBool,
     upgradable: AtomicBool,
     pub(crate) spawned_at: SystemTime,
+    /// How long it may take to end where whoever cancels it does not say.
+    pub(crate) stop_timeout: Duration,
     pub(crate) task: AtomicWaker,
     pub(crate) signals: AtomicU8,
     pub(crate) cancel: Mutex<Option<Cancel>>,
-    /// When its limit or its context's deadline ends it; set by the task at its first poll.
-    pub(crate) end_by: OnceLock<Instant>,
+    /// When its limit or its context's deadline ends it; set by the task at its first poll and at an
+    /// upgrade.
+    pub(crate) end_by: Mutex<Option<Instant>>,
     /// The linked process that ends this one, and why.
     linked: Mutex<Option<Box<(Pid, Error)>>>,
     pub(crate) ending: Mutex<Ending>,
@@ -117,7 +135,9 @@ impl ProcessShared {
         host: Arc<Host>,
         context: Context,
         mailbox: Mailbox,
+        stop_timeout: Option<Duration>,
     ) -> Self {
+        let stop_timeout = stop_timeout.unwrap_or(host.spec.stop_timeout);
         Self {
             pid,
             code: Mutex::new(code),
@@ -130,10 +150,11 @@ impl ProcessShared {
             trap_links: AtomicBool::new(false),
             upgradable: AtomicBool::new(false),
             spawned_at: SystemTime::now(),
+            stop_timeout,
             task: AtomicWaker::new(),
             signals: AtomicU8::new(0),
             cancel: Mutex::new(None),
-            end_by: OnceLock::new(),
+            end_by: Mutex::default(),
             linked: Mutex::default(),
             ending: Mutex::new(Ending::Alive(Bonds::default())),
             slice_start_ns: AtomicU64::new(0),
@@ -203,11 +224,10 @@ impl ProcessShared {
     /// Tells it that there is a version of an entry, where that is newer than what it runs and
     /// it wants to know. Whether it does; none where it runs no older version of that entry.
     pub(crate) fn tell_version(&self, entry: &EntryId, version: u64) -> Option<bool> {
-        {
-            let code = self.code.lock();
-            if code.entry != *entry || code.version >= version {
-                return None;
-            }
+        // Held to the end: an upgrade takes back what was told to the code before it.
+        let code = self.code.lock();
+        if code.entry != *entry || code.version >= version {
+            return None;
         }
         if !self.options().upgradable {
             return Some(false);
@@ -306,6 +326,25 @@ impl ProcessShared {
         watcher.tell(&self.pid, &exit, SystemTime::now());
     }
 
+    /// Attaches the watcher of a request that `caller` waits for; it goes when the guard is
+    /// dropped.
+    pub(crate) fn watch_request(
+        self: &Arc<Self>,
+        caller: &Arc<Self>,
+    ) -> (ExitWatch, Option<RequestWatch>) {
+        let (watcher, watch) = NativeWatcher::new(Some(caller.clone()));
+        let exit = match &mut *self.ending.lock() {
+            Ending::Alive(bonds) => {
+                let number = bonds.watch_request(watcher);
+                return (watch, Some(RequestWatch(Arc::downgrade(self), number)));
+            }
+            Ending::Ended(exit) => exit.clone(),
+        };
+        let weight = weight(&exit);
+        watcher.tell(&exit, weight);
+        (watch, None)
+    }
+
     /// Tells whoever wants to know that the first step begins.
     pub(crate) fn tell_begin(&self) {
         if self.tells_begin.load(Ordering::Relaxed)
@@ -355,9 +394,9 @@ impl ProcessShared {
             );
         }
         let (at, weight) = (SystemTime::now(), weight(&exit));
-        let (natives, watchers, links, monitored) = bonds.into_parts();
+        let Parts { natives, watchers, links, monitors } = bonds.into_parts();
         // Nothing of it stays with those that live on.
-        for target in monitored {
+        for target in monitors {
             if let Some((target, _)) = self.host.table.find((&target).into()) {
                 target.unwatch(self);
             }
@@ -382,7 +421,7 @@ impl ProcessShared {
             Ending::Alive(bonds) => bonds.counts(),
             Ending::Ended(_) => (0, 0),
         };
-        let Code { entry, version } = self.code.lock().clone();
+        let Code { entry, version, .. } = self.code.lock().clone();
         ProcessInfo {
             pid: self.pid.clone(),
             entry,

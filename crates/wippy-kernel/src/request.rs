@@ -14,6 +14,7 @@ use crate::address::gone;
 use crate::held::HeldGuard;
 use crate::mailbox::TOO_MUCH_WAITS;
 use crate::process::ProcessShared;
+use crate::watch::NativeWatcher;
 use crate::{Address, ProcessContext};
 
 /// Requests that one process has under way at once.
@@ -123,7 +124,10 @@ pub(crate) async fn request(
     let (call, mut reply) = shared.replies.lock().open()?;
     let _open = Open(shared, call);
     // Before it is sent: an end right after the reply must not be heard first.
-    let mut exit = kernel.watch_for(shared, target);
+    let (mut exit, _watching) = match kernel.find(target) {
+        Some((target, _)) => target.watch_request(shared),
+        None => (NativeWatcher::new(None).1, None),
+    };
     let message = Message {
         from: Some(shared.pid.for_call(call)),
         topic,

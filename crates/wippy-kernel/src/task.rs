@@ -18,12 +18,13 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, Sleep, sleep_until};
 use wippy_model::{EntryId, Error, Exit, Kind, Limit, Limits};
 
-use crate::ProcessContext;
 use crate::call::Calls;
 use crate::figures::sent_here;
+use crate::host::{EVENT_INTERVAL, LONG_STEP};
 use crate::process::{ProcessShared, SIGNAL_CANCEL, SIGNAL_UPGRADE};
 use crate::unit::Process;
 use crate::upgrade::{self, Prepared, Preparing};
+use crate::{ProcessContext, Scheduler};
 
 type Run = Pin<Box<dyn Future<Output = Exit> + Send>>;
 
@@ -49,11 +50,15 @@ pub(crate) struct ProcessTask {
     stage: Stage,
     /// The functions that its code has called.
     calls: Calls,
+    /// Turns that it rests for after a long step.
+    rest: u32,
     /// What `shared.task` would wake.
     waker: Option<Waker>,
     /// The code has used up the last slice: this one begins with the calls.
     calls_first: bool,
-    /// `max_execution_ms`: counted from the first poll.
+    /// When the first poll was.
+    begun: Instant,
+    /// `max_execution_ms` of the entry that it runs: counted from the first poll.
     execution_max: Option<Duration>,
     /// By when the work is of no use to whoever asked for it: counted from the spawn.
     context_deadline: Option<Instant>,
@@ -77,8 +82,10 @@ impl ProcessTask {
             shared,
             stage: Stage::Admitted(process),
             calls: Calls::default(),
+            rest: 0,
             waker: None,
             calls_first: false,
+            begun: Instant::now(),
             execution_max: limits.execution_max,
             context_deadline,
             execution: None,
@@ -91,13 +98,16 @@ impl ProcessTask {
     fn begin(&mut self) {
         self.shared.host.first_slice();
         self.shared.tell_begin();
-        let own = self.execution_max.map(|max| Instant::now() + max);
+        self.begun = Instant::now();
+        self.set_end();
+    }
+
+    /// Sets when limits end it, by those of the entry that it runs.
+    fn set_end(&mut self) {
+        let own = self.execution_max.and_then(|max| self.begun.checked_add(max));
         let first = [own, self.context_deadline].into_iter().flatten().min();
-        if let Some(deadline) = first {
-            // Nobody else sets it.
-            let _ = self.shared.end_by.set(deadline);
-            self.execution = Some(Box::pin(sleep_until(deadline)));
-        }
+        *self.shared.end_by.lock() = first;
+        self.execution = first.map(|deadline| Box::pin(sleep_until(deadline)));
     }
 
     fn start(&mut self, process: Box<dyn Process>) {
@@ -139,7 +149,9 @@ impl ProcessTask {
             return Poll::Ready(host_panic(&*panic));
         }
         self.result_bytes_max = limits.host_buffer_bytes;
+        self.execution_max = limits.execution_max;
         self.shared.become_code(code, &limits);
+        self.set_end();
         self.start(process);
         // Its first step is one of its own.
         poller.waker().wake_by_ref();
@@ -277,6 +289,9 @@ impl ProcessTask {
             shared.sent.store(shared.sent.load(Relaxed) + sent, Relaxed);
         }
         shared.waits.store(used < shared.host.busy_after, Relaxed);
+        if used >= LONG_STEP && matches!(shared.host.spec.scheduler, Scheduler::Own { .. }) {
+            self.rest = EVENT_INTERVAL - 1;
+        }
         match poll {
             Ok(poll) => poll,
             Err(panic) => Poll::Ready(host_panic(&*panic)),
@@ -320,6 +335,11 @@ impl Future for ProcessTask {
             && let Stage::Admitted(process) = std::mem::replace(&mut this.stage, Stage::Ended)
         {
             this.start(process);
+        }
+        if this.rest > 0 {
+            this.rest -= 1;
+            poller.waker().wake_by_ref();
+            return Poll::Pending;
         }
         match this.step(poller) {
             Poll::Pending => Poll::Pending,

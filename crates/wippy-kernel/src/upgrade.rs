@@ -48,7 +48,12 @@ impl ProcessShared {
         let entry = code.entry.clone();
         self.mailbox.set_limits(limits.mailbox);
         self.memory_bytes.store(0, Ordering::Relaxed);
-        *self.code.lock() = code;
+        {
+            let mut own = self.code.lock();
+            *own = code;
+            // It was about the code before; what is true of this one is told below.
+            self.mailbox.drop_outdated();
+        }
         // Who brought a newer version meanwhile took it for what it was before.
         if let Some(kernel) = self.host.kernel.upgrade()
             && let Some(version) = crate::Kernel::from_inner(kernel).version(&entry)
@@ -82,7 +87,8 @@ pub(crate) fn prepare(shared: &Arc<ProcessShared>, upgrade: Upgrade) -> Preparin
             role: Role::Process,
         })?;
         let limits = unit.limits().clone();
-        Ok(Prepared { process, code: Code { entry, version }, limits })
+        let code = Code { entry, version, hears_events: unit.hears_events() };
+        Ok(Prepared { process, code, limits })
     })
 }
 

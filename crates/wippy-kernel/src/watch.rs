@@ -39,16 +39,14 @@ pub struct ExitWatch(oneshot::Receiver<(Arc<Exit>, Option<HeldGuard>)>);
 impl Watcher {
     /// A watcher outside of any process, and the future that resolves when it hears.
     pub fn native() -> (Self, ExitWatch) {
-        let (exit, receiver) = oneshot::channel();
-        let watcher = NativeWatcher { exit, holder: None, begun: None };
-        (Self::Native(watcher), ExitWatch(receiver))
+        let (watcher, watch) = NativeWatcher::new(None);
+        (Self::Native(watcher), watch)
     }
 
     /// The same, on behalf of a process that waits for it.
     pub(crate) fn native_for(holder: &Arc<ProcessShared>) -> (Self, ExitWatch) {
-        let (exit, receiver) = oneshot::channel();
-        let watcher = NativeWatcher { exit, holder: Some(holder.clone()), begun: None };
-        (Self::Native(watcher), ExitWatch(receiver))
+        let (watcher, watch) = NativeWatcher::new(Some(holder.clone()));
+        (Self::Native(watcher), watch)
     }
 
     /// The same, and a receiver that hears when the process's first step begins.
@@ -69,6 +67,11 @@ impl Watcher {
 }
 
 impl NativeWatcher {
+    pub(crate) fn new(holder: Option<Arc<ProcessShared>>) -> (Self, ExitWatch) {
+        let (exit, receiver) = oneshot::channel();
+        (Self { exit, holder, begun: None }, ExitWatch(receiver))
+    }
+
     /// Tells the watcher. A receiver that is gone does not want to know.
     pub(crate) fn tell(self, exit: &Arc<Exit>, weight: u64) {
         let told = match self.holder.as_ref().filter(|_| weight > 0) {

@@ -20,6 +20,7 @@ pub struct Message {
 impl Message {
     /// What this message counts against `mailbox.bytes`: an estimate of the memory it
     /// holds, in bytes.
+    #[inline]
     pub fn size_bytes(&self) -> usize {
         let payloads: usize = self.payloads.iter().map(Value::size_bytes).sum();
         size_of::<Self>() + self.topic.len() + payloads

@@ -105,6 +105,7 @@ impl Pid {
     }
 
     /// The call that a reply address stands for; 0 for a process.
+    #[inline]
     pub fn call(&self) -> u64 {
         self.0.call
     }
@@ -119,6 +120,7 @@ impl Pid {
     }
 
     /// Whether both name the same process, be it by a reply address.
+    #[inline]
     pub fn is_same_process(&self, other: &Self) -> bool {
         self.0.serial == other.0.serial
             && (Arc::ptr_eq(&self.0.home, &other.0.home) || self.0.home == other.0.home)
@@ -150,11 +152,13 @@ impl Pid {
     }
 
     /// The host that runs the process.
+    #[inline]
     pub fn host(&self) -> &EntryId {
         &self.0.home.host
     }
 
     /// The process's number, unique on one start of a node.
+    #[inline]
     pub fn serial(&self) -> u64 {
         self.0.serial
     }

@@ -109,23 +109,39 @@ impl Value {
     }
 
     /// An estimate of the memory the value holds, in bytes.
+    #[inline]
     pub fn size_bytes(&self) -> usize {
         size_of::<Self>()
             + match self {
                 Self::String(text) => text.len(),
                 Self::Bytes(bytes) => bytes.len(),
-                Self::List(items) => items.iter().map(Self::size_bytes).sum(),
-                Self::Map(map) => {
-                    map.iter().map(|(key, value)| 24 + key.len() + value.size_bytes()).sum()
-                }
+                Self::List(_) | Self::Map(_) => self.size_of_items(),
                 _ => 0,
             }
     }
 
+    fn size_of_items(&self) -> usize {
+        match self {
+            Self::List(items) => items.iter().map(Self::size_bytes).sum(),
+            Self::Map(map) => {
+                map.iter().map(|(key, value)| 24 + key.len() + value.size_bytes()).sum()
+            }
+            _ => 0,
+        }
+    }
+
     /// Whether a handle is somewhere inside.
+    #[inline]
     pub fn holds_handle(&self) -> Option<&Handle> {
         match self {
             Self::Handle(handle) => Some(handle),
+            Self::List(_) | Self::Map(_) => self.item_that_holds_handle(),
+            _ => None,
+        }
+    }
+
+    fn item_that_holds_handle(&self) -> Option<&Handle> {
+        match self {
             Self::List(items) => items.iter().find_map(Self::holds_handle),
             Self::Map(map) => map.values().find_map(Self::holds_handle),
             _ => None,

@@ -15,7 +15,6 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
-use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::select;
 use tokio::sync::oneshot;
@@ -230,9 +229,10 @@ impl ServiceTask {
     }
 
     fn spawning(&self, kernel: Kernel) -> Spawning {
-        let ServiceSpec { process, host, input, context, .. } = self.spec();
+        let ServiceSpec { process, host, input, context, stop_timeout, .. } = self.spec();
         let mut request = SpawnRequest::new(process.clone(), host.clone(), input.clone());
         request.context = context.clone();
+        request.stop_timeout = Some(*stop_timeout);
         Box::pin(async move {
             let (watcher, begun, exit) = Watcher::native_from_begin();
             request.watcher = Some(watcher);
@@ -434,10 +434,8 @@ impl ServiceTask {
         let kernel = || self.kernel.upgrade().map(Kernel::from_inner);
         let asked = Instant::now();
         if let Some(kernel) = kernel() {
-            let unit = kernel.unit(&spec.process).now_or_never();
-            let hears = !matches!(unit, Some(Ok(unit)) if !unit.hears_events());
             // Both fail where the process has ended meanwhile.
-            let _ = match hears {
+            let _ = match kernel.hears_events(&process.pid) {
                 true => {
                     let reason = Some("the service is stopped");
                     kernel.cancel(&process.pid, None, Some(spec.stop_timeout), reason)

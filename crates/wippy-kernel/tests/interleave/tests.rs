@@ -408,3 +408,69 @@ fn a_reply_that_was_accepted_is_received() {
         assert_eq!((accepted.load(SeqCst), answered.load(SeqCst)), (1, 1));
     });
 }
+
+fn watchers(context: &ProcessContext) -> usize {
+    match &*context.shared().ending.lock() {
+        Ending::Alive(bonds) => bonds.all_watchers(),
+        Ending::Ended(_) => 0,
+    }
+}
+
+#[test]
+fn whoever_ends_leaves_no_watcher_with_those_it_monitored() {
+    interleave(|seed, node, [watcher, target, other]: [ProcessContext; 3]| {
+        watcher.monitor(other.pid()).unwrap();
+        race(
+            seed,
+            vec![
+                Box::new(|| drop(watcher.monitor(target.pid()))),
+                Box::new(|| watcher.shared().end(bad())),
+            ],
+        );
+        assert_eq!((watchers(&target), watchers(&other)), (0, 0));
+        assert!(node.kernel.process_info(watcher.pid()).is_none());
+    });
+}
+
+#[test]
+fn a_request_that_is_given_up_leaves_no_watcher() {
+    let node = Node::new();
+    let [caller, target] = node.processes();
+    {
+        let mut asking = pin!(caller.request(target.pid().into(), "t", Vec::new(), None));
+        let mut poller = std::task::Context::from_waker(std::task::Waker::noop());
+        let _guard = node.runtime.enter();
+        assert!(asking.as_mut().poll(&mut poller).is_pending());
+        assert_eq!(watchers(&target), 1);
+    }
+    assert_eq!(watchers(&target), 0);
+    node.clear();
+}
+
+#[test]
+fn of_outdated_an_upgrade_leaves_what_is_true() {
+    use crate::process::Code;
+    interleave(|seed, node, [context]: [ProcessContext; 1]| {
+        context.set_options(Options { trap_links: false, upgradable: true }).unwrap();
+        let shared = context.shared();
+        let old = shared.entry();
+        let code = |entry: &EntryId| Code { entry: entry.clone(), version: 2, hears_events: true };
+        let new = id("race:other");
+        // As one version of the old entry comes, and one of the new one: neither is in the
+        // kernel, so that what is told here is all that is told.
+        race(
+            seed,
+            vec![
+                Box::new(|| {
+                    let _ = shared.tell_version(&old, u64::MAX);
+                }),
+                Box::new(|| shared.become_code(code(&new), &Limits::default())),
+            ],
+        );
+        assert_eq!(events(&context), [], "of the code before");
+        assert_eq!(shared.tell_version(&new, 3), Some(true));
+        assert_eq!(events(&context).len(), 1);
+        shared.become_code(code(&old), &Limits::default());
+        let _ = node;
+    });
+}

@@ -5,6 +5,7 @@
 
 mod admission;
 mod calls;
+mod denials;
 mod exits;
 mod figures;
 mod held;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use wippy_kernel::{Options, Received};
-use wippy_model::{EventKind, Exit, Kind, Limits, Value};
+use wippy_model::{Error, EventKind, Exit, Kind, Limits, Value};
 
 use crate::links::{add_puppet, tell};
+use crate::log::Log;
 use crate::script::{add, add_function, forever, id, node, node_with, request, spawn};
 
 /// Monitors and links of one process.
@@ -190,4 +191,58 @@ async fn a_function_has_nothing_that_needs_a_mailbox() {
     let (_, watch) = spawn(&kernel, "test:caller").await;
     let exit = watch.await;
     assert!(exit.is_normal(), "{exit}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_that_ends_leaves_nothing_with_the_one_it_monitors() {
+    let kernel = node();
+    add(&kernel, "test:forever", Limits::default(), |_, _| forever());
+    let (hub, _watch) = spawn(&kernel, "test:forever").await;
+    let name = hub.to_string();
+    add(&kernel, "test:brief", Limits::default(), move |context, _| {
+        let name = name.clone();
+        async move {
+            context.monitor(name.as_str()).unwrap();
+            context.monitor(name.as_str()).unwrap();
+            Exit::Normal(Value::Nil)
+        }
+    });
+    for _ in 0..30 {
+        let (_, watch) = spawn(&kernel, "test:brief").await;
+        assert!(watch.await.is_normal());
+        // The test's own one is the only one.
+        assert_eq!(kernel.process_info(&hub).unwrap().monitors, 1);
+    }
+    assert_eq!(kernel.bond_count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_does_not_hide_a_bad_end() {
+    let (kernel, log) = (node(), Log::collect());
+    add(&kernel, "test:server", Limits::default(), |context, _| async move {
+        loop {
+            let asked = context.receive_message().await;
+            match &*asked.topic {
+                "fail" => return Exit::Failed(Error::invalid("on purpose")),
+                "ask" => context.send(&asked.from.unwrap(), "reply", Vec::new()).unwrap(),
+                _ => {}
+            }
+        }
+    });
+    add(&kernel, "test:client", Limits::default(), |context, _| async move {
+        let server = context.spawn(request("test:server")).await.unwrap();
+        let ask = |topic: &'static str| context.request((&server).into(), topic, vec![], None);
+        ask("ask").await.unwrap();
+        let monitors = || context.kernel().unwrap().process_info(&server).unwrap().monitors;
+        assert_eq!(monitors(), 0);
+        assert_eq!(ask("ignored").await.unwrap_err().kind(), Kind::Timeout);
+        assert_eq!(monitors(), 0);
+        // Also where it waits for the reply when that end comes.
+        assert_eq!(ask("fail").await.unwrap_err().kind(), Kind::Unavailable);
+        Exit::Normal(Value::Nil)
+    });
+    let (_, watch) = spawn(&kernel, "test:client").await;
+    let exit = watch.await;
+    assert!(exit.is_normal(), "{exit}");
+    assert_eq!(log.with("nobody monitors it: on purpose").len(), 1, "{:?}", log.lines());
 }

@@ -545,3 +545,30 @@ async fn a_service_does_not_keep_its_node() {
         sleep(Duration::from_millis(1)).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_that_names_no_time_gives_what_the_service_has() {
+    let kernel = node();
+    add(&kernel, "test:a-process", Limits::default(), |_, _| forever());
+    kernel.add_service(ServiceSpec { stop_timeout: SECOND * 3, ..service("a") }).unwrap();
+    kernel.start_services().await.unwrap();
+    let pid = info(&kernel, "a").pid.unwrap();
+    let start = Instant::now();
+    let exit = kernel.watch(&pid);
+    kernel.cancel(&pid, None, None, None).unwrap();
+    assert_eq!(*exit.await, Exit::Canceled(None));
+    assert_eq!(start.elapsed(), SECOND * 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whether_it_hears_is_asked_of_the_code_that_runs() {
+    let (kernel, story) = (node(), Story::default());
+    polite(&kernel, "a", SECOND, &story);
+    kernel.add_service(service("a")).unwrap();
+    kernel.start_services().await.unwrap();
+    // New spawns could not hear; the one that runs can.
+    add_deaf(&kernel, "test:a-process", |_, _| forever());
+    kernel.unit(&id("test:a-process")).await.unwrap();
+    kernel.stop_service(&service_id()).await.unwrap();
+    assert_eq!(story.told(), ["a begins", "a is asked", "a ends"]);
+}

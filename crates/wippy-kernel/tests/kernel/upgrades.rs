@@ -255,10 +255,54 @@ async fn limits_are_those_of_the_new_entry_but_its_time_counts_from_the_spawn() 
         sleep(Duration::from_secs(6)).await;
         upgrade(&context, "test:sleeps", Vec::new()).await
     });
-    let start = Instant::now();
-    let (_, watch) = spawn(&kernel, "test:waits").await;
-    assert!(matches!(&*watch.await, Exit::Limit(Limit::Execution, _)));
-    assert_eq!(start.elapsed().as_secs(), 10);
+    let (sleeps, _watch) = spawn(&kernel, "test:waits").await;
+    sleep(Duration::from_secs(1000)).await;
+    // The limit that it was spawned with went with the code that had it.
+    assert!(kernel.process_info(&sleeps).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_limit_is_that_of_the_new_entry_from_the_first_step() {
+    let kernel = node();
+    let limit = |seconds: Option<u64>| Limits {
+        execution_max: seconds.map(Duration::from_secs),
+        ..Limits::default()
+    };
+    for (old, new, seconds) in [(None, 10, 10), (Some(20), 10, 10), (Some(8), 10, 10), (None, 3, 6)]
+    {
+        add(&kernel, "test:new", limit(Some(new)), |_, _| forever());
+        add(&kernel, "test:old", limit(old), |context, _| async move {
+            sleep(Duration::from_secs(6)).await;
+            upgrade(&context, "test:new", Vec::new()).await
+        });
+        let start = Instant::now();
+        let (_, watch) = spawn(&kernel, "test:old").await;
+        let exit = watch.await;
+        let Exit::Limit(Limit::Execution, error) = &*exit else { panic!("{exit}") };
+        let text = format!("test:new did not end within {new}000 ms (limits.max_execution_ms)");
+        assert_eq!((error.message(), start.elapsed().as_secs()), (text.as_str(), seconds));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_told_of_the_code_before_goes() {
+    let kernel = node();
+    add(&kernel, "test:old", Limits::default(), |context, _| async move {
+        context.set_options(Options { trap_links: false, upgradable: true }).unwrap();
+        context.receive_message().await;
+        upgrade(&context, "test:new", Vec::new()).await
+    });
+    add(&kernel, "test:new", Limits::default(), |context, _| async move {
+        Exit::Normal(waiting(&context).join(" ").as_str().into())
+    });
+    let (pid, watch) = spawn(&kernel, "test:old").await;
+    sleep(Duration::from_millis(1)).await;
+    let same = kernel.unit(&id("test:old")).await.unwrap();
+    let replaced = kernel.replace_unit(id("test:old"), Box::new(move || Ok(same.clone()))).await;
+    assert_eq!(replaced.unwrap().told, 1);
+    kernel.send(&pid, message("go", 1)).unwrap();
+    kernel.send(&pid, message("stays", 1)).unwrap();
+    assert_eq!(*watch.await, Exit::Normal("stays".into()));
 }
 
 #[tokio::test(start_paused = true)]

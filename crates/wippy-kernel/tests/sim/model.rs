@@ -439,7 +439,10 @@ impl Model {
         }
         self.give_up(actor);
         let tag = Tag { entry, version: self.versions[entry] };
-        self.proc_mut(actor).tag = tag;
+        let proc = self.proc_mut(actor);
+        proc.tag = tag;
+        // It told of the code before.
+        proc.waiting.retain(|(_, item)| !matches!(item, Item::Outdated));
         self.started.push((actor, tag));
     }
 

@@ -16,8 +16,13 @@ struct Denies;
 impl Authorizer for Denies {
     fn allow(&self, context: &Context, action: &str, resource: &str) -> Result<()> {
         let denied = match action {
-            "process.send" | "process.link" | "process.monitor" | "process.terminate"
-            | "process.cancel" | "process.host" => resource == "test:others",
+            "process.send"
+            | "process.link"
+            | "process.monitor"
+            | "process.terminate"
+            | "process.cancel"
+            | "process.host"
+            | "process.registry.register_for" => resource == "test:others",
             "process.spawn" => resource == "test:secret",
             "process.upgrade" => resource == "test:other_secret",
             "process.registry.register" => resource == "taken",
