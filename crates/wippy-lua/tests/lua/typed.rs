@@ -278,6 +278,18 @@ fn types_are_generic_and_recursive() {
         ("type T = { a: T?, b: T? } local t = {} for _ = 1, 100 do t = { a = t, b = t } end return T:is(t) == t", true.into()),
         ("type T = { a: T } | { a: T, b: 'x' } | { e: number } local t = { e = 'no' } for _ = 1, 60 do t = { a = t } end
           return T:is(t) == nil", true.into()),
+        // Generics that name each other lead to a table in exponentially many ways.
+        ("type A<T> = { a: B<T>?, b: B<T>?, v: T? } type B<T> = { a: A<T>?, b: A<{T}>?, c: A<T>? }
+          type C = A<number>
+          local t = {} for _ = 1, 60 do t = { a = t, b = t, c = t } end return C:is(t) == t", true.into()),
+        ("type A<T> = { a: B<T>?, b: B<T>?, v: T? } type B<T> = { a: A<T>?, b: A<T>?, v: T? }
+          type C = A<number> local t = { v = 1 } t.a, t.b = t, t return C:is(t) == t", true.into()),
+        ("type A<T> = { a: B<T>?, b: B<T>?, v: T? } type B<T> = { a: A<T>?, b: A<T>?, v: T? }
+          type C = A<number> local t = { v = 'x' } t.a, t.b = t, t return C:is(t) == nil", true.into()),
+        // Arguments that grow for ever are refused, and soon.
+        ("type A<T> = { a: A<{T}>?, b: A<T | nil>? } type C = A<number>
+          local t = {} t.a, t.b = t, t
+          return (tostring(select(2, C:is(t))):match('the value nests too deeply$'))", text("the value nests too deeply")),
     ]);
 }
 
