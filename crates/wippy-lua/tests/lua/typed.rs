@@ -74,6 +74,43 @@ fn a_mistake_names_entry_file_line_and_column() {
     assert!(error.message().contains("larger than 16777216 bytes"), "{error}");
 }
 
+/// What makes types for a text takes room among the variables of its top level.
+#[test]
+fn types_as_values_take_two_local_variables() {
+    let with_locals = |count: usize| {
+        let locals: String = (0..count).map(|n| format!("local v{n} = {n}\n")).collect();
+        format!("{locals} type A = number return A:is(1)")
+    };
+    let script = |count| LuaUnit::load(spec("myns:script", &with_locals(count)));
+    let library = |count| {
+        let imports = vec![import("lib", &with_locals(count))];
+        LuaUnit::load(LuaSpec { imports, ..spec("myns:script", "") })
+    };
+    assert!(script(198).is_ok() && library(197).is_ok());
+    for error in [script(199).unwrap_err(), library(198).unwrap_err()] {
+        assert!(error.message().contains("too many local variables"), "{error}");
+    }
+}
+
+#[test]
+fn a_text_that_costs_too_much_is_refused_by_load() {
+    check(&[
+        (
+            "local _, e = load('type A = {' .. ('a: b, '):rep(100000) .. '}', '=t') return e",
+            text("t:1:196623: the types of this text have more than 65536 parts"),
+        ),
+        (
+            "local all = {} for i = 1, 12000 do all[i] = 'v' .. i .. ': l' .. i .. '.T' end
+             local begins = {} for i = 1, 12000 do begins[i] = 'local l' .. i end
+             local source = table.concat(begins, ' ') .. ' type A = {' .. table.concat(all, ', ')
+                 .. '} return A'
+             local f, e = load(source, '=t')
+             return f == nil and (e:find('too many local variables', 1, true) or e:find('takes too long', 1, true)) ~= nil",
+            true.into(),
+        ),
+    ]);
+}
+
 #[test]
 fn lines_stay() {
     let error =
