@@ -47,7 +47,7 @@ async fn a_send_that_is_wrong_says_what_is() {
             "{x",
             "text",
             b"x",
-            "cannot send to {x: \"{x\" is no PID: a PID looks like {node@host|unique}",
+            "cannot send to {x: \"{x\" is no PID: a PID looks like {node@namespace:host|1a2b.3}",
         ),
         (
             "nobody",
