@@ -62,6 +62,14 @@ static wippy_outcome_t *messages(void) {
   CHECK(wippy_integer(&message, 3, &number) && number == -5);
   CHECK(!wippy_integer(&message, 0, &number));
   wippy_message_free(&message);
+  wippy_payload_t numbers[] = {
+      wippy_text("9223372036854775807"), wippy_text("9223372036854775808"), wippy_text(" 5"), wippy_text("5 "),
+      wippy_text(""), wippy_text("-"),
+  };
+  CHECK(wippy_send(self, "numbers", numbers, 6, &error) && wippy_receive(&message, &error));
+  CHECK(wippy_integer(&message, 0, &number) && number == INT64_MAX);
+  for (size_t index = 1; index < 7; index++) CHECK(!wippy_integer(&message, index, &number));
+  wippy_message_free(&message);
   CHECK(!wippy_send("nobody", "a", NULL, 0, &error) && failed_with(WIPPY_UNKNOWN));
   CHECK(!wippy_call("nobody", "a", NULL, 0, 0, &message, &error) && failed_with(WIPPY_NOT_FOUND));
   CHECK(!wippy_call(self, "a", NULL, 0, 5 * WIPPY_MILLISECOND, &message, &error) && failed_with(WIPPY_TIMEOUT));

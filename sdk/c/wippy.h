@@ -25,6 +25,7 @@
 #ifndef WIPPY_H
 #define WIPPY_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -366,11 +367,14 @@ static inline wippy_payload_t wippy_take(wippy_message_t *message, size_t index)
   return taken;
 }
 
-// A payload of a message as a whole number: whether it is one.
+// A payload of a message as a whole number: whether it is one, in decimal digits, that fits.
 static inline bool wippy_integer(const wippy_message_t *message, size_t index, int64_t *number) {
-  char *text = wippy_string_copy(wippy_payload(message, index)), *end;
+  wippy_string_t payload = wippy_payload(message, index);
+  char *text = wippy_string_copy(payload), *end;
+  errno = 0;
   *number = strtoll(text, &end, 10);
-  bool whole = end != text && *end == '\0';
+  // strtoll skips leading space and stops at a zero byte.
+  bool whole = text[0] > ' ' && end == text + payload.len && errno == 0;
   free(text);
   return whole;
 }

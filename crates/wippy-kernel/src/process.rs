@@ -389,7 +389,7 @@ impl ProcessShared {
             Ending::Alive(bonds) => bonds,
             Ending::Ended(_) => return,
         };
-        if !bonds.any_watcher() && !exit.is_expected() && !matches!(*exit, Exit::Linked(..)) {
+        if !bonds.any_listener() && !exit.is_expected() && !matches!(*exit, Exit::Linked(..)) {
             let error = exit.error().map(|error| error.to_string()).unwrap_or_default();
             tracing::warn!(
                 pid = %self.pid,

@@ -17,6 +17,8 @@ pub(crate) mod status {
     pub(crate) const USAGE: i32 = 2;
     /// Ctrl-C ended a command.
     pub(crate) const INTERRUPTED: i32 = 130;
+    /// SIGQUIT ended `wippy top`.
+    pub(crate) const QUIT: i32 = 131;
     /// SIGTERM ended a command.
     pub(crate) const TERMINATED: i32 = 143;
 }
@@ -86,6 +88,19 @@ impl Failure {
     pub(crate) fn at(mut self, place: Place) -> Self {
         let unplaced = std::mem::take(&mut self.diagnostics);
         self.diagnostics.extend(unplaced.into_iter().map(|it| it.at(place.clone())));
+        self
+    }
+
+    /// The same in other words, where there are any.
+    #[must_use]
+    pub(crate) fn reworded(mut self, words: impl Fn(&str) -> Option<String>) -> Self {
+        let before = std::mem::take(&mut self.diagnostics);
+        self.diagnostics.extend(before.into_iter().map(|mut diagnostic| {
+            if let Some(message) = words(&diagnostic.message) {
+                diagnostic.message = message;
+            }
+            diagnostic
+        }));
         self
     }
 

@@ -56,6 +56,9 @@ impl Column {
             Self::Pid => process.pid.clone(),
             Self::Entry => process.entry.clone(),
             Self::Names if process.names.is_empty() => "-".to_owned(),
+            Self::Names if process.more_names > 0 => {
+                format!("{},+{}", process.names.join(","), process.more_names)
+            }
             Self::Names => process.names.join(","),
             Self::Restarts => process.restarts.map_or_else(|| "-".to_owned(), count),
             Self::State => process.state.clone(),
@@ -205,6 +208,7 @@ pub(crate) mod tests {
             entry: "app:worker".to_owned(),
             version: 1,
             names: Vec::new(),
+            more_names: 0,
             service: None,
             restarts: None,
             host: "app:processes".to_owned(),

@@ -68,19 +68,26 @@ pub(crate) async fn find(look: &LookArgs) -> Result<Client, Failure> {
 async fn all(client: &mut Client, args: &PsArgs) -> Result<Figures, Lost> {
     let order = args.sort.order();
     let wanted = args.limit.unwrap_or(usize::MAX);
+    if args.services {
+        return client.ask(Request::default()).await;
+    }
     let request =
         Request { processes: true, filter: args.look.filter.clone(), ..Request::default() };
     if wanted <= PROCESSES_MAX {
         let sort = Some(order.name().to_owned());
-        return client.ask(Request { sort, limit: Some(wanted), ..request }).await;
+        let figures = client.ask(Request { sort, limit: Some(wanted), ..request.clone() }).await?;
+        // An answer may be full with less.
+        if figures.processes.len() >= wanted.min(figures.matching) {
+            return Ok(figures);
+        }
     }
     let mut figures = client.ask(request.clone()).await?;
-    let mut full = figures.processes.len() == PROCESSES_MAX;
-    while full {
+    let mut left = figures.matching > figures.processes.len();
+    while left {
         let after = figures.processes.last().map(|process| process.serial);
-        let more = client.ask(Request { after, ..request.clone() }).await?.processes;
-        full = more.len() == PROCESSES_MAX;
-        figures.processes.extend(more);
+        let more = client.ask(Request { after, ..request.clone() }).await?;
+        left = more.matching > more.processes.len() && !more.processes.is_empty();
+        figures.processes.extend(more.processes);
     }
     figures.processes.sort_by(|a, b| compare(order, a, b));
     figures.processes.truncate(wanted);

@@ -45,18 +45,24 @@ local function run(spec)
         child.pid = nil
     end
 
+    -- Any of them may end by itself meanwhile, or have done so while others were stopped.
     local function stop(first, last)
+        local function take(event)
+            for index = first, last do
+                local child = children[index]
+                if event.type == "EXIT" and child.pid == event.from then
+                    return ended(child, event)
+                end
+            end
+            waiting[#waiting + 1] = event
+        end
+        local before = waiting
+        waiting = {}
+        for _, event in ipairs(before) do take(event) end
         for index = last, first, -1 do
             local child = children[index]
             if child.pid then process.cancel(child.pid, "2s", "its supervisor stops it") end
-            while child.pid do
-                local event = process.receive()
-                if event.type == "EXIT" and event.from == child.pid then
-                    ended(child, event)
-                else
-                    waiting[#waiting + 1] = event
-                end
-            end
+            while child.pid do take(process.receive()) end
         end
     end
 

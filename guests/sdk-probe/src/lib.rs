@@ -14,6 +14,7 @@ wippy::world!(
     export run: func() -> result<string, string>;
     export child: func(what: string) -> result<string, string>;
     export tree: func(strategy: string) -> result<_, string>;
+    export trio: func() -> result<_, string>;
     export upgraded: func(count: u32) -> result<string, string>;
 }"
 );
@@ -40,6 +41,19 @@ impl Guest for Probe {
                 wippy::run(&mut Waiter)?;
                 Ok("cancelled".to_owned())
             }
+            // Tells the first two, which end at once, and takes its time.
+            "slow" => {
+                for event in wippy::events() {
+                    if let Event::Cancel(_) = event {
+                        break;
+                    }
+                }
+                // Of these one may be gone already.
+                wippy::send("first", "crash", ()).ok();
+                wippy::send("second", "stop", ()).ok();
+                std::thread::sleep(Duration::from_millis(100));
+                Ok("cancelled".to_owned())
+            }
             other => Ok(other.to_owned()),
         }
     }
@@ -62,6 +76,19 @@ impl Guest for Probe {
                 message.reply(pid).ok();
                 Ok(Next::Continue)
             })?;
+        Ok(())
+    }
+
+    fn trio() -> Result<(), String> {
+        let child = |name: &str, what: &str| {
+            Child::new(Spawn::new("child").args(what).name(name)).restart(Restart::Always)
+        };
+        Supervisor::new(Strategy::OneForAll)
+            .restarts(1, Duration::from_secs(60))
+            .child(child("first", "wait"))
+            .child(child("second", "wait"))
+            .child(child("third", "slow"))
+            .run()?;
         Ok(())
     }
 

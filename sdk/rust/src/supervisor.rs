@@ -240,9 +240,13 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Stops the children in a range, the last one first, and waits for the end of each.
+    /// Stops the children in a range, the last one first, and waits for the end of each. Any of
+    /// them may end by itself meanwhile, or have done so while others were stopped.
     fn stop(&mut self, range: Range<usize>) {
-        for index in range.rev() {
+        for event in std::mem::take(&mut self.pending) {
+            self.stopped(event, &range);
+        }
+        for index in range.clone().rev() {
             let Some(Slot { child, pid: Some(pid), .. }) = self.children.get(index) else {
                 continue;
             };
@@ -256,14 +260,24 @@ impl Supervisor {
             let _ = cancel(&pid, Some(within), Some("its supervisor stops it"));
             while self.pid(index) == Some(&pid) {
                 match next_event(None) {
-                    Ok(Some(Event::Exit(ended))) if ended.from == pid => {
-                        self.ended(&ended);
-                    }
-                    Ok(Some(event)) => self.pending.push_back(event),
+                    Ok(Some(event)) => self.stopped(event, &range),
                     Ok(None) => {}
                     Err(_) => return,
                 }
             }
+        }
+    }
+
+    /// Takes an event while the children in a range are stopped: their ends are what it waits
+    /// for, and all else is dealt with later.
+    fn stopped(&mut self, event: Event, range: &Range<usize>) {
+        let children = self.children.iter().skip(range.start).take(range.len());
+        let mut pids = children.filter_map(|slot| slot.pid.as_ref());
+        match event {
+            Event::Exit(ended) if pids.any(|pid| *pid == ended.from) => {
+                self.ended(&ended);
+            }
+            event => self.pending.push_back(event),
         }
     }
 

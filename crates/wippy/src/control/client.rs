@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::folder::{self, Socket};
-use super::protocol::{Figures, Request, Response, VERSION};
+use super::protocol::{ANSWER_BYTES, Figures, Request, Response, VERSION};
 use super::serve::connect;
 use crate::failure::Failure;
 
@@ -19,8 +19,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long each may take that is listed.
 const LISTED_MAX: Duration = Duration::from_millis(500);
 
-/// The longest answer: 1,000 processes with the longest of IDs.
-const ANSWER_BYTES_MAX: usize = 8 << 20;
+/// The longest answer: a runtime stops filling one at half of it.
+const ANSWER_BYTES_MAX: usize = 2 * ANSWER_BYTES;
 
 /// Runtimes that a message names.
 const LISTED: usize = 10;
@@ -73,7 +73,11 @@ impl Client {
             }
             (None, None) => {
                 let message = format!("no runtime of {} runs", project.display());
-                Err(Failure::failed("no-runtime", message, running(&sockets).await))
+                let mut help = running(&sockets).await;
+                if !is_project(project) {
+                    help = format!("there is no project here\n{help}");
+                }
+                Err(Failure::failed("no-runtime", message, help))
             }
         }
     }
@@ -147,6 +151,15 @@ impl Client {
             ),
             Lost::Refused(why) => Failure::failed("no-answer", why, "try again"),
         }
+    }
+}
+
+/// Whether a folder looks like a project: for a message alone.
+fn is_project(folder: &Path) -> bool {
+    let files = ["wippy.lock", ".wippy.yaml", "src"];
+    files.iter().any(|file| folder.join(file).exists()) || {
+        let index = |extension| folder.join(format!("_index.{extension}")).exists();
+        ["yaml", "yml", "json"].into_iter().any(index)
     }
 }
 

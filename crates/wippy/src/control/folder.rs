@@ -5,6 +5,7 @@
 //! a client looks into all of them.
 
 use std::fs::{self, DirBuilder};
+use std::hash::BuildHasher;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -24,6 +25,9 @@ const UNNAMED_MAX: Duration = Duration::from_secs(60);
 
 /// Hexadecimal digits of a project's hash in the name of its sockets.
 const HASH_DIGITS: usize = 16;
+
+/// Random hexadecimal digits in the name of a socket.
+const RANDOM_DIGITS: usize = 8;
 
 /// The socket of one runtime: it may be stale.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,9 +97,13 @@ pub(super) fn project(root: &Path) -> String {
     digits.chars().take(HASH_DIGITS).collect()
 }
 
-/// The name of the socket of this process.
+/// A name for the socket of this process. Process IDs come again, and two containers that share
+/// the folder have the same ones: random digits tell them apart.
 pub(super) fn name(project: &str) -> String {
-    format!("{project}-{}.sock", std::process::id())
+    let random = std::hash::RandomState::new().hash_one(std::process::id());
+    let random = format!("{random:016x}");
+    let random = random.get(..RANDOM_DIGITS).unwrap_or_default();
+    format!("{project}-{random}-{}.sock", std::process::id())
 }
 
 /// What a socket is called before it has its name.
@@ -132,10 +140,14 @@ pub(super) fn sockets(folder: &Path) -> Vec<Socket> {
 
 fn socket(path: PathBuf) -> Option<Socket> {
     let name = path.file_name()?.to_str()?.strip_suffix(".sock")?;
-    let (project, process_id) = name.split_once('-')?;
-    let hash = project.len() == HASH_DIGITS && project.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (project, rest) = name.split_once('-')?;
+    let (random, process_id) = rest.split_once('-')?;
+    let digits = |text: &str, count| {
+        text.len() == count && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let ours = digits(project, HASH_DIGITS) && digits(random, RANDOM_DIGITS);
     let (project, process_id) = (project.to_owned(), process_id.parse().ok()?);
-    hash.then_some(Socket { path, project, process_id })
+    ours.then_some(Socket { path, project, process_id })
 }
 
 #[cfg(test)]
@@ -181,9 +193,17 @@ mod tests {
     fn names_of_sockets() {
         let project = project(Path::new("/a"));
         let name = name(&project);
+        assert_ne!(name, super::name(&project), "another one has another name");
         let found = socket(PathBuf::from("/x").join(&name)).unwrap();
         assert_eq!((found.project, found.process_id), (project, std::process::id()));
-        for other in ["a-1.sock", "0123456789abcdef-x.sock", "0123456789abcdef-1", "README"] {
+        for other in [
+            "a-01234567-1.sock",
+            "0123456789abcdef-1.sock",
+            "0123456789abcdef-0123456-1.sock",
+            "0123456789abcdef-01234567-x.sock",
+            "0123456789abcdef-01234567-1",
+            "README",
+        ] {
             assert_eq!(socket(PathBuf::from(other)), None, "{other}");
         }
     }

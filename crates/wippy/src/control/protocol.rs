@@ -18,6 +18,15 @@ pub(crate) const PROCESSES_MAX: usize = 1_000;
 /// Services in one answer.
 pub(crate) const SERVICES_MAX: usize = 1_000;
 
+/// Services, and then processes, are left out where they would make an answer longer.
+pub(crate) const ANSWER_BYTES: usize = 4 << 20;
+
+/// Names of one process in an answer.
+const NAMES_SHOWN_MAX: usize = 10;
+
+/// The longest text of an error in an answer, in bytes.
+const ERROR_BYTES_MAX: usize = 1 << 10;
+
 /// A wish for figures.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,7 +73,7 @@ pub(crate) struct Figures {
     pub(crate) hosts: Vec<Host>,
     /// Each after those that it requires.
     pub(crate) services: Vec<Service>,
-    /// Processes that fit the filter, listed or not.
+    /// Processes that fit the filter, listed or not: whether there are more to ask for.
     pub(crate) matching: usize,
     pub(crate) processes: Vec<Process>,
 }
@@ -152,8 +161,10 @@ pub(crate) struct Process {
     pub(crate) entry: String,
     /// The version of the entry's code.
     pub(crate) version: u64,
-    /// What it is registered as.
+    /// What it is registered as: the first ten, and how many more.
     pub(crate) names: Vec<String>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) more_names: usize,
     /// The service that keeps it running, and how often that has started it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) service: Option<String>,
@@ -236,12 +247,18 @@ impl Service {
 
 /// The beginning of a text that a guest may have made as long as it likes.
 fn short(text: &dyn std::fmt::Display) -> String {
-    const LETTERS: usize = 500;
     let text = text.to_string();
-    match text.char_indices().nth(LETTERS) {
-        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
-        None => text,
+    if text.len() <= ERROR_BYTES_MAX {
+        return text;
     }
+    let end = text.floor_char_boundary(ERROR_BYTES_MAX);
+    format!("{}...", text.get(..end).unwrap_or_default())
+}
+
+/// For fields that are left out then.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Process {
@@ -255,7 +272,8 @@ impl Process {
             serial: info.pid.serial(),
             entry: info.entry.to_string(),
             version: info.version,
-            names: info.names.iter().map(ToString::to_string).collect(),
+            names: info.names.iter().take(NAMES_SHOWN_MAX).map(ToString::to_string).collect(),
+            more_names: info.names.len().saturating_sub(NAMES_SHOWN_MAX),
             service: service.map(|service| service.id.to_string()),
             restarts: service.map(|service| service.restarts),
             host: info.pid.host().to_string(),

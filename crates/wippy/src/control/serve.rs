@@ -2,19 +2,20 @@
 //!
 //! It has a thread and a scheduler of its own: whoever asks, however often, and does not read the
 //! answer, holds up no process and no signal. Limits: 16 connections, requests of 4 KiB, 1,000
-//! processes in an answer, 10 s to take an answer, 5 minutes between two requests.
+//! processes and some 4 MiB in an answer, 10 s to take an answer, 5 minutes between two requests.
 
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::fs;
 use std::future::Future;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -24,8 +25,8 @@ use wippy_model::Pid;
 
 use super::folder::{self, Socket};
 use super::protocol::{
-    Figures, Host, Node, PROCESSES_MAX, Process, REQUEST_BYTES_MAX, Request, Response, Runtime,
-    SERVICES_MAX, Service, VERSION,
+    ANSWER_BYTES, Figures, Host, Node, PROCESSES_MAX, Process, REQUEST_BYTES_MAX, Request,
+    Response, Runtime, SERVICES_MAX, Service, VERSION,
 };
 
 const CONNECTIONS_MAX: usize = 16;
@@ -37,6 +38,10 @@ const COMMAND_DELAY: Duration = Duration::from_millis(200);
 
 /// Between two looks that CPU time is measured from.
 const LOOK_MIN: Duration = Duration::from_millis(90);
+
+/// What services leave to processes of the bytes of an answer, so that there is always a next
+/// page.
+const PROCESSES_BYTES: usize = ANSWER_BYTES / 4;
 
 /// The order that only somebody who looks more than once can have.
 const CPU_PERCENT: &str = "cpu_percent";
@@ -53,6 +58,7 @@ pub(crate) struct Subject {
 /// A control socket that is open. Drop takes it away.
 pub(crate) struct Control {
     path: PathBuf,
+    bound: File,
 }
 
 impl Control {
@@ -61,11 +67,11 @@ impl Control {
     pub(crate) fn open(kernel: &Kernel, mut subject: Subject) -> Option<Self> {
         subject.project = subject.project.canonicalize().unwrap_or(subject.project);
         match listen(&subject.project) {
-            Ok((listener, path)) => {
+            Ok((listener, path, bound)) => {
                 let server = Server { kernel: kernel.clone(), subject };
                 let folder = path.parent().map(Path::to_owned).unwrap_or_default();
                 // From here on the file is taken away, whatever happens.
-                let control = Self { path };
+                let control = Self { path, bound };
                 let thread = std::thread::Builder::new().name("wippy-control".to_owned());
                 match thread.spawn(move || server.run(listener, &folder)) {
                     Ok(_) => Some(control),
@@ -94,10 +100,27 @@ impl Control {
 
 impl Drop for Control {
     fn drop(&mut self) {
-        // If it stays, whoever looks next finds nobody there and removes it.
-        let _ = fs::remove_file(&self.path);
+        // If it stays, whoever looks next finds nobody there and removes it. One that somebody
+        // else has put there is not ours.
+        if File::of(&self.path).is_ok_and(|found| found == self.bound) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
+
+/// What tells a file from another one of the same name: its device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct File(u64, u64);
+
+impl File {
+    fn of(path: &Path) -> io::Result<Self> {
+        let found = fs::symlink_metadata(path)?;
+        Ok(Self(found.dev(), found.ino()))
+    }
+}
+
+/// A socket that is listened on.
+type Bound = (StdListener, PathBuf, File);
 
 fn refused(why: &dyn Display) -> Option<Control> {
     tracing::warn!("`wippy ps` and `wippy top` cannot look at this runtime: {why}");
@@ -105,7 +128,7 @@ fn refused(why: &dyn Display) -> Option<Control> {
 }
 
 /// Listens in the first folder that can be made ours.
-fn listen(project: &Path) -> Result<(StdListener, PathBuf), String> {
+fn listen(project: &Path) -> Result<Bound, String> {
     let mut failed = Vec::new();
     for folder in folder::candidates() {
         match folder::make(&folder).and_then(|()| bind(&folder, project)) {
@@ -118,17 +141,16 @@ fn listen(project: &Path) -> Result<(StdListener, PathBuf), String> {
 
 /// The socket gets its name when somebody listens: one that nobody listens on is stale, and
 /// others may remove it.
-fn bind(folder: &Path, project: &Path) -> io::Result<(StdListener, PathBuf)> {
+fn bind(folder: &Path, project: &Path) -> io::Result<Bound> {
     let name = folder::name(&folder::project(project));
     let (path, unnamed) = (folder.join(&name), folder.join(folder::unnamed(&name)));
-    // Only a process that is gone can have had our process ID.
-    let _ = fs::remove_file(&unnamed);
     let listener = StdListener::bind(&unnamed)?;
     let named = fs::set_permissions(&unnamed, fs::Permissions::from_mode(0o600))
         .and_then(|()| listener.set_nonblocking(true))
-        .and_then(|()| fs::rename(&unnamed, &path));
+        .and_then(|()| File::of(&unnamed))
+        .and_then(|bound| fs::rename(&unnamed, &path).map(|()| bound));
     match named {
-        Ok(()) => Ok((listener, path)),
+        Ok(bound) => Ok((listener, path, bound)),
         Err(error) => {
             let _ = fs::remove_file(&unnamed);
             Err(error)
@@ -270,12 +292,16 @@ impl Connection {
         let (node, all) = kernel.node_info();
         let services = kernel.services();
         let now = Instant::now();
+        let mut left = ANSWER_BYTES - PROCESSES_BYTES;
+        let listed = services.iter().take(SERVICES_MAX).map(Service::of);
+        let listed = filling(&mut left, listed);
+        left += PROCESSES_BYTES;
         let mut figures = Figures {
             version: VERSION,
             runtime: self.server.runtime(),
             node: Node::of(&node),
             hosts: kernel.hosts().iter().map(Host::of).collect(),
-            services: services.iter().take(SERVICES_MAX).map(Service::of).collect(),
+            services: listed,
             matching: 0,
             processes: Vec::new(),
         };
@@ -286,7 +312,7 @@ impl Connection {
                 let passed = now.duration_since(last.at).as_secs_f64();
                 (passed > 0.0).then(|| used.as_secs_f64() / passed * 100.0)
             };
-            match select(request, &all, &services, percent) {
+            match select(request, &all, &services, percent, &mut left) {
                 Ok((matching, processes)) => {
                     figures.matching = matching;
                     figures.processes = processes;
@@ -329,6 +355,7 @@ fn select(
     all: &[ProcessInfo],
     services: &[ServiceInfo],
     percent: impl Fn(&ProcessInfo) -> Option<f64>,
+    left: &mut usize,
 ) -> Result<(usize, Vec<Process>), String> {
     let (order, by_percent) = match request.sort.as_deref() {
         None => (Order::Pid, false),
@@ -357,8 +384,18 @@ fn select(
     let by_pid: HashMap<&Pid, &ServiceInfo> =
         services.iter().filter_map(|service| Some((service.pid.as_ref()?, service))).collect();
     let service = |info: &ProcessInfo| by_pid.get(&info.pid).copied();
-    let shown = shown.map(|(percent, info)| Process::of(info, service(info), *percent)).collect();
-    Ok((rows.len(), shown))
+    let shown = shown.map(|(percent, info)| Process::of(info, service(info), *percent));
+    Ok((rows.len(), filling(left, shown)))
+}
+
+/// As many of these as fit the bytes that are left of an answer.
+fn filling<T: Serialize>(left: &mut usize, all: impl Iterator<Item = T>) -> Vec<T> {
+    all.map_while(|each| {
+        let bytes = serde_json::to_vec(&each).map_or(0, |json| json.len() + 1);
+        *left = left.checked_sub(bytes)?;
+        Some(each)
+    })
+    .collect()
 }
 
 fn unknown_order(name: &str) -> String {

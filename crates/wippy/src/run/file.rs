@@ -71,7 +71,16 @@ pub(super) fn run(args: &RunArgs, path: &str, words: &[String]) -> Outcome {
         .and_then(|id| project.registry().get(&id).cloned())
         .ok_or_else(|| Failure::usage("no-entry", format!("cannot make an entry of {path}")))?;
     let options = NodeOptions { any_method: args.file.method.is_none(), text };
-    command::execute(args, project, &log, options, &entry, words)
+    let outcome = command::execute(args, project, &log, options, &entry, words);
+    // There is no entry to add a grant to: an option makes it.
+    outcome.map_err(|failure| failure.reworded(granted_by_option))
+}
+
+/// Where a text says which grant to add to the entry, the option that grants it.
+fn granted_by_option(text: &str) -> Option<String> {
+    let (before, rest) = text.split_once("add imports: [")?;
+    let (grant, after) = rest.split_once("] to the entry")?;
+    Some(format!("{before}add --grant {grant}{after}"))
 }
 
 /// A binary on disk.
@@ -383,6 +392,14 @@ mod tests {
         ] {
             assert_eq!(milliseconds(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_grant_is_an_option() {
+        let text = "app:a called b, which it is not granted: add imports: [funcs] to the entry";
+        let expected = "app:a called b, which it is not granted: add --grant funcs";
+        assert_eq!(granted_by_option(text).as_deref(), Some(expected));
+        assert_eq!(granted_by_option("app:a trapped"), None);
     }
 
     #[test]

@@ -50,6 +50,9 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
                     services = node.kernel.services().iter().filter(|it| it.state.is_active()).count(),
                     "running; Ctrl-C stops"
                 );
+                if node.kernel.services().is_empty() {
+                    tracing::info!("no services: nothing starts by itself");
+                }
                 if let Some(watch) = watch {
                     tracing::info!("watching {} files", watch.files());
                     tokio::spawn(watch.run());

@@ -48,6 +48,7 @@ type Answer = (Client, Result<Figures, Lost>);
 async fn watch(client: Client, mut view: View, every: Duration) -> Outcome {
     let mut signals = Signals::take()?;
     let mut hangup = listen(SignalKind::hangup())?;
+    let mut quit = listen(SignalKind::quit())?;
     let mut resized = listen(SignalKind::window_change())?;
     let screen = Screen::take(io::stdout()).map_err(terminal_failed)?;
     let mut keyboard = keyboard()?;
@@ -69,6 +70,7 @@ async fn watch(client: Client, mut view: View, every: Duration) -> Outcome {
             biased;
             stop = signals.next() => return Err(Failure::silent(stop.status())),
             _ = hangup.recv() => return Ok(status::OK),
+            _ = quit.recv() => return Err(Failure::silent(status::QUIT)),
             _ = resized.recv() => {}
             keys = keyboard.recv() => {
                 // The terminal is gone.

@@ -1,5 +1,6 @@
-//! The terminal while `wippy top` has it: raw, on its second screen, without a cursor. However
-//! that ends, by a panic too, the terminal is as it was before.
+//! The terminal while `wippy top` has it: raw, on its second screen, without a cursor. When it
+//! ends, by a panic, SIGINT, SIGTERM, SIGQUIT or SIGHUP too, the terminal is as it was before.
+//! SIGKILL, SIGSTOP and a SIGTSTP that others send leave it as it is then: raw mode has no Ctrl-Z.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};

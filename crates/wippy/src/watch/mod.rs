@@ -75,21 +75,23 @@ impl Watch {
         loop {
             tokio::time::sleep(pause).await;
             let began = Instant::now();
-            let look = self.look().await;
+            let look = self.look_at(self.broken).await;
             pause = LOOK_INTERVAL.max(began.elapsed() * LOOK_PAUSE_TIMES);
             let quiet = look == self.seen || last.as_ref() == Some(&look);
             changed |= look != self.seen;
             if changed && quiet {
+                // Where the project does not load its folders count, too: as they were before.
+                let with_folders = self.look_at(true).await;
                 self.take(&look).await;
-                self.seen = look.clone();
+                self.seen = if self.broken { with_folders } else { look.clone() };
                 changed = false;
             }
             last = Some(look);
         }
     }
 
-    async fn look(&self) -> Arc<Look> {
-        let (programs, broken) = (self.programs.clone(), self.broken);
+    async fn look_at(&self, broken: bool) -> Arc<Look> {
+        let programs = self.programs.clone();
         let look = move || Look::at(programs.project(), broken);
         // It fails only where the program ends.
         tokio::task::spawn_blocking(look).await.map_or_else(|_| self.seen.clone(), Arc::new)

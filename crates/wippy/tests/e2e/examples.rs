@@ -63,6 +63,72 @@ fn supervision() {
     assert!(outcome.stderr.contains("stopped entry=tree:service"), "{outcome}");
 }
 
+/// Its supervisor in Lua: two children end while it waits for the third.
+#[test]
+fn children_that_end_while_another_is_stopped() {
+    let dir = dir();
+    dir.example("supervision");
+    dir.write(
+        "src/trio/_index.yaml",
+        "version: '1.0'
+namespace: trio
+entries:
+  - { name: main, kind: process.lua, source: file://main.lua, method: main,
+      meta: { command: { name: trio } } }
+  - { name: child, kind: process.lua, source: file://main.lua, method: child }
+  - { name: top, kind: process.lua, source: file://main.lua, method: top,
+      imports: { supervisor: tree:supervisor } }
+",
+    );
+    dir.write(
+        "src/trio/main.lua",
+        "local process = require('process')
+local time = require('time')
+local names = { 'first', 'second', 'third' }
+local function child(name)
+    local event = process.receive()
+    if event.topic == 'crash' then error('as asked', 0) end
+    if name == 'third' and event.type == 'CANCEL' then
+        process.send('first', 'crash')
+        process.send('second', 'stop')
+        time.sleep('100ms')
+    end
+end
+local function top()
+    local children = {}
+    for index, name in ipairs(names) do
+        children[index] =
+            { name = name, entry = 'trio:child', host = 'tree:processes', args = { name } }
+    end
+    return require('supervisor').run {
+        strategy = 'one_for_all', max_restarts = 1, within = '1m', children = children,
+    }
+end
+local function trio(old)
+    local found = {}
+    for _, name in ipairs(names) do
+        repeat
+            time.sleep('2ms')
+            found[name] = process.registry.lookup(name)
+        until found[name] and found[name] ~= old[name]
+    end
+    return found
+end
+local function main()
+    local pid = assert(process.spawn_monitored('trio:top', 'tree:processes'))
+    local before = trio({})
+    process.send('first', 'crash')
+    print(trio(before).third ~= before.third and 'all anew')
+    process.cancel(pid, '10s')
+    local event = process.receive('10s')
+    print(event.from == pid and (event.error or 'stopped'))
+end
+return { main = main, child = child, top = top }
+",
+    );
+    dir.wippy(["run", "-s", "trio"]).succeeds().prints("all anew\nstopped\n");
+}
+
 /// Each of the three programs writes what the README shows, and none of them anything else.
 #[test]
 fn files() {

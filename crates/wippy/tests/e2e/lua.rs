@@ -78,3 +78,17 @@ fn a_process_that_fails_while_nobody_watches_leaves_a_warning() {
         .succeeds()
         .mentions("ended badly, and nobody monitors it: app:trap trapped: wasm `unreachable`");
 }
+
+/// Whoever traps links hears of the end, which needs no warning; whoever does not ends with it.
+#[test]
+fn a_process_that_fails_while_a_link_hears_of_it_leaves_none() {
+    let dir = with_lua("");
+    let body = "local process = require('process')
+        process.set_options({ trap_links = ... == 'trap' })
+        assert(process.spawn_linked('app:trap', 'app:processes'))
+        print(process.receive('10s').type)";
+    dir.write("src/main.lua", format!("return {{ main = function(...)\n{body}\nend }}\n"));
+    dir.entries(&format!("{HOSTS}{LUA_MAIN}{}", command("trap", "run")));
+    dir.wippy(["run", "main", "trap"]).succeeds().prints("LINK_DOWN\n").quietly();
+    dir.wippy(["run", "main", "none"]).exits(1).mentions("ended badly, and nobody monitors it");
+}

@@ -163,6 +163,73 @@ fn many_processes() {
     end(running);
 }
 
+/// Long lists of names do not make an answer too long: of each process the first ones are shown.
+#[test]
+fn many_names() {
+    let dir = with_lua(
+        "for process_number = 1, 60 do
+            local pid = assert(process.spawn('app:sleep', 'app:processes', 600000))
+            for number = 1, 1024 do
+                local name = ('%d-%d-'):format(process_number, number)
+                assert(process.registry.register(name .. ('x'):rep(255 - #name), pid))
+            end
+        end
+        print('ready')
+        process.events():receive()",
+    );
+    let text = dir.read("src/_index.yaml") + &command("sleep", "sleep-ms");
+    dir.entries(text.split_once("entries:\n").unwrap().1);
+    let running = started(&dir);
+    let all = json(&dir, &["--filter", "app:sleep"]);
+    let processes = all["processes"].as_array().unwrap();
+    assert_eq!(processes.len(), 60);
+    for process in processes {
+        assert_eq!(process["names"].as_array().unwrap().len(), 10, "{process}");
+        assert_eq!(process["more_names"], 1014, "{process}");
+    }
+    let listing = dir.wippy(["ps"]).succeeds().quietly().stdout;
+    assert_eq!(listing.matches(",+1014 ").count(), 60, "{listing}");
+    end(running);
+}
+
+/// An answer that is full before its number of processes is goes on in the next one.
+#[test]
+fn large_answers() {
+    let dir = with_lua(
+        "for process_number = 1, 1500 do
+            local pid = assert(process.spawn('app:sleep', 'app:processes', 600000))
+            for number = 1, 10 do
+                local name = ('%d-%d-'):format(process_number, number)
+                assert(process.registry.register(name .. ('\"'):rep(255 - #name), pid))
+            end
+        end
+        print('ready')
+        process.events():receive()",
+    );
+    let text = dir.read("src/_index.yaml") + &command("sleep", "sleep-ms");
+    dir.entries(text.split_once("entries:\n").unwrap().1);
+    let running = started(&dir);
+    let mut connection = connect(&dir, &running);
+    let mut line = String::new();
+    writeln!(connection.get_mut(), r#"{{"version":1,"processes":true}}"#).unwrap();
+    connection.read_line(&mut line).unwrap();
+    let answer: Value = serde_json::from_str(&line).unwrap();
+    let listed = answer["processes"].as_array().unwrap().len();
+    assert!(listed < 1000 && line.len() < 5 << 20, "{listed} processes, {} bytes", line.len());
+    assert_eq!(answer["matching"], 1501);
+    let serials = |args: &[&str]| {
+        let all = json(&dir, args);
+        let processes = all["processes"].as_array().unwrap();
+        let mut serials: Vec<u64> =
+            processes.iter().map(|process| process["serial"].as_u64().unwrap()).collect();
+        serials.sort_unstable();
+        serials.dedup();
+        serials.len()
+    };
+    assert_eq!((serials(&[]), serials(&["--limit", "900"])), (1501, 900));
+    end(running);
+}
+
 #[test]
 fn the_runtime_without_a_command() {
     let dir = with_command("hello-wat", "greet");
@@ -290,6 +357,7 @@ fn several_run() {
     fs::create_dir(dir.join("other")).unwrap();
     let outcome = dir.wippy(["ps"]).below("other").exits(1);
     assert!(outcome.stderr.contains("no runtime of [DIR]/other runs"), "{outcome}");
+    assert!(outcome.stderr.contains("there is no project here"), "{outcome}");
     assert!(outcome.stderr.contains(&format!("--pid {}", first.process_id())), "{outcome}");
     let id = second.process_id().to_string();
     dir.wippy(["ps", "--pid", &id]).below("other").succeeds();
@@ -444,7 +512,7 @@ fn a_runtime_that_does_not_answer() {
     let dir = with_workers();
     fs::create_dir(dir.sockets()).unwrap();
     fs::set_permissions(dir.sockets(), fs::Permissions::from_mode(0o700)).unwrap();
-    let path = |id: u32| dir.sockets().join(format!("0123456789abcdef-{id}.sock"));
+    let path = |id: u32| dir.sockets().join(format!("0123456789abcdef-01234567-{id}.sock"));
     let (mute, rude) = (UnixListener::bind(path(7)), UnixListener::bind(path(8)));
     let (mute, rude) = (mute.unwrap(), rude.unwrap());
     dir.wippy(["ps", "--pid", "7"]).exits(1).mentions("the runtime 7 does not answer within 5 s");

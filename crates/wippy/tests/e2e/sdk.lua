@@ -80,6 +80,27 @@ local function main()
     process.terminate(pid)
     pid = tree("one_for_one")
     print("terminated", pids(pid).a ~= before.a and "and there again")
+    process.cancel(pid, "10s")
+    process.receive("10s")
+
+    -- Two children end while their supervisor waits for the third.
+    pid = assert(process.spawn_monitored("app:trio", "app:processes"))
+    local function trio(old)
+        local found = {}
+        for _, name in ipairs({ "first", "second", "third" }) do
+            repeat
+                time.sleep("2ms")
+                found[name] = process.registry.lookup(name)
+            until found[name] and found[name] ~= old[name]
+        end
+        return found
+    end
+    before = trio({})
+    process.send("first", "crash")
+    print("trio", trio(before).third ~= before.third and "all anew")
+    process.cancel(pid, "10s")
+    repeat event = process.receive("10s") until not event or event.from == pid
+    print("trio", event and (event.error or "stopped"))
 end
 
 return { main = main }

@@ -154,10 +154,11 @@ fn every_call_does_what_it_says() {
         format!("    wit: \"{method}: func({params}) -> result<string, string>;\"\n")
     };
     dir.entries(&format!(
-        "{HOSTS}{LUA_MAIN}{}{}{}{}{}{}",
+        "{HOSTS}{LUA_MAIN}{}{}{}{}{}{}{}",
         entry("probe", "sdk-probe", "run", ""),
         entry("child", "sdk-probe", "child", ""),
         entry("tree", "sdk-probe", "tree", ""),
+        entry("trio", "sdk-probe", "trio", ""),
         entry("upgraded", "sdk-probe", "upgraded", ""),
         entry("probe-c", "sdk-probe-c", "run", &c("run", "")),
         entry("upgraded-c", "sdk-probe-c", "upgraded", &c("upgraded", "count: u32")),
@@ -175,6 +176,8 @@ never\t
 stopped\tnone left
 too often\tno restart: there were 2 within 60s
 terminated\tand there again
+trio\tall anew
+trio\tstopped
 ",
     );
 }

@@ -65,10 +65,11 @@ fn it_gives_the_terminal_back() {
         kill_process(id, signal).unwrap();
     };
     type End = (&'static str, Box<dyn Fn(&OnTerminal)>, i32);
-    let ends: [End; 4] = [
+    let ends: [End; 5] = [
         ("q", Box::new(|top| _ = top.keys("q")), 0),
         ("Ctrl-C", Box::new(|top| _ = top.keys("\x03")), 0),
         ("SIGTERM", Box::new(move |top| signal(top, Signal::TERM)), 143),
+        ("SIGQUIT", Box::new(move |top| signal(top, Signal::QUIT)), 131),
         ("SIGHUP", Box::new(move |top| signal(top, Signal::HUP)), 0),
     ];
     for (name, end, status) in ends {

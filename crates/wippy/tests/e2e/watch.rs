@@ -235,6 +235,21 @@ fn entries_are_added_changed_and_removed() {
 }
 
 #[test]
+fn mistakes_are_told_once() {
+    let dir = project(WORKER);
+    let running = start(&dir);
+    running.stdout_has("one\n");
+    let broken = WORKER.replace("file://worker.lua", "file://other.lua");
+    dir.entries(&format!("{HOSTS}{LUA_MAIN}{broken}"));
+    running.stderr_has("the project files do not load");
+    // Some more looks.
+    std::thread::sleep(Duration::from_millis(1500));
+    let outcome = stop(running);
+    assert_eq!(outcome.stderr.matches("other.lua does not exist").count(), 1, "{outcome}");
+    assert_eq!(outcome.stderr.matches("do not load").count(), 1, "{outcome}");
+}
+
+#[test]
 fn changes_in_a_row_are_one() {
     let dir = project(WORKER);
     let running = start(&dir);
