@@ -25,10 +25,15 @@ impl Address<'_> {
     pub(crate) fn not_found(&self) -> Error {
         match self {
             // No name begins so.
-            Self::Text(text) if !text.starts_with('{') => {
+            Self::Text(text) if text.starts_with('{') => match Pid::parse(text) {
+                Ok(_) => gone(),
+                Err(wrong) if text.len() <= SHOWN_BYTES_MAX => Error::invalid(wrong.to_string()),
+                Err(_) => Error::invalid(format!("{:?} is no PID", shown(text))),
+            },
+            Self::Text(text) => {
                 Error::not_found(format!("no process is registered as {:?}", shown(text)))
             }
-            _ => gone(),
+            Self::Pid(_) => gone(),
         }
     }
 }

@@ -130,11 +130,11 @@ impl Bonds {
         }
     }
 
-    /// Whether somebody will hear of the end: who monitors, or traps a link.
+    /// Whether somebody will hear of the end: a monitor, or a link that is trapped.
     pub(crate) fn any_listener(&self) -> bool {
         self.natives.iter().any(|watcher| !watcher.is_gone())
             || self.watchers.values().any(|watcher| !watcher.shared().mailbox.is_closed())
-            || self.links.values().any(|linked| linked.traps_links() && !linked.mailbox.is_closed())
+            || self.links.any(|linked| linked.traps_links())
     }
 }
 
@@ -170,6 +170,13 @@ impl<T> BySerial<T> {
         match self {
             Self::Few(few) => few.len(),
             Self::Many(many) => many.len(),
+        }
+    }
+
+    fn any(&self, holds: impl Fn(&T) -> bool) -> bool {
+        match self {
+            Self::Few(few) => few.iter().any(|(_, value)| holds(value)),
+            Self::Many(many) => many.values().any(holds),
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use wippy_model::{Context, EntryId, Error, Event, Message, Pid, Result, Value};
 
 use crate::call::{Frame, FunctionCall};
-use crate::mailbox::{Lane, Received};
+use crate::mailbox::{Lane, Numbered, Received};
 use crate::process::{ProcessShared, SIGNAL_CANCEL, SIGNALS_END};
 use crate::{HostSpec, Kernel};
 
@@ -199,17 +199,32 @@ impl ProcessContext {
 
     /// The next message or event, if one waits.
     pub fn try_receive(&self) -> Option<Received> {
-        if self.is_function() { None } else { self.shared.try_receive(Lane::Both) }
+        self.try_receive_numbered(Lane::Both).map(|numbered| numbered.received)
+    }
+
+    /// The next item of a lane, if one waits, with its place in the order of arrival.
+    pub fn try_receive_numbered(&self, lane: Lane) -> Option<Numbered> {
+        if self.is_function() { None } else { self.shared.try_numbered(lane) }
+    }
+
+    /// Polls for the next item of a lane, with its place in the order of arrival.
+    pub fn poll_receive_numbered(&self, lane: Lane, poller: &mut Poller<'_>) -> Poll<Numbered> {
+        if self.is_function() {
+            return Poll::Pending;
+        }
+        self.shared.poll_numbered(lane, poller)
+    }
+
+    /// The sequence number of the oldest item that waits in a lane.
+    pub fn oldest_sequence(&self, lane: Lane) -> Option<u64> {
+        if self.is_function() { None } else { self.shared.mailbox.oldest(lane) }
     }
 
     /// The next message, if one waits.
     pub fn try_receive_message(&self) -> Option<Message> {
-        if self.is_function() {
-            return None;
-        }
-        match self.shared.try_receive(Lane::Messages) {
-            Some(Received::Message(message)) => Some(message),
-            _ => None,
+        match self.try_receive_numbered(Lane::Messages)?.received {
+            Received::Message(message) => Some(message),
+            Received::Event(_) => None,
         }
     }
 

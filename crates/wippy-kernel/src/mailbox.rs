@@ -35,14 +35,27 @@ pub enum Received {
     Event(Event),
 }
 
+/// The same, with its place in the order of arrival at this mailbox.
+#[derive(Debug)]
+pub struct Numbered {
+    /// Larger than that of all that arrived before.
+    pub sequence: u64,
+    /// What arrived.
+    pub received: Received,
+}
+
 /// Which lane a receiver looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lane {
+pub enum Lane {
+    /// Messages and events.
     Both,
+    /// Messages alone.
     Messages,
+    /// Events alone.
     Events,
 }
 
+#[derive(Default)]
 struct Queue {
     /// With sequence number and size.
     messages: VecDeque<(u64, u64, Message)>,
@@ -157,27 +170,22 @@ impl Mailbox {
         released
     }
 
-    /// Puts back what was taken and not looked at, before all that waits and in that order.
-    /// Tells how many of them are events of bonds, which count again.
-    pub(crate) fn put_back(&self, items: Vec<Received>) -> usize {
+    /// Puts back what was taken and not looked at, each at its place. Tells how many of them are
+    /// events of bonds, which count again.
+    pub(crate) fn put_back(&self, items: Vec<Numbered>) -> usize {
         let mut queue = self.0.lock();
         if queue.closed {
             return 0;
         }
-        let oldest = [
-            queue.messages.front().map(|(sequence, ..)| *sequence),
-            queue.events.front().map(|(sequence, ..)| *sequence),
-        ];
-        let oldest = oldest.into_iter().flatten().min().unwrap_or(queue.sequence + 1);
-        // Sequence numbers begin far above zero, so that there is room below any of them.
-        let first = oldest.saturating_sub(items.len() as u64);
         let mut bonds = 0;
-        for (sequence, item) in (first..).zip(items).collect::<Vec<_>>().into_iter().rev() {
-            match item {
+        // From the last to the first: nearly always each goes to the front.
+        for Numbered { sequence, received } in items.into_iter().rev() {
+            match received {
                 Received::Message(message) => {
                     let size = message.size_bytes() as u64;
                     queue.bytes += size;
-                    queue.messages.push_front((sequence, size, message));
+                    let place = queue.messages.partition_point(|(other, ..)| *other < sequence);
+                    queue.messages.insert(place, (sequence, size, message));
                 }
                 Received::Event(event) => {
                     if let Some(waiting) = queue.merging(event.kind) {
@@ -190,7 +198,8 @@ impl Mailbox {
                     bonds += usize::from(is_bond(event.kind));
                     let weight = event.exit.as_deref().map_or(0, weight);
                     queue.held += weight;
-                    queue.events.push_front((sequence, weight, event));
+                    let place = queue.events.partition_point(|(other, ..)| *other < sequence);
+                    queue.events.insert(place, (sequence, weight, event));
                 }
             }
         }
@@ -278,10 +287,10 @@ impl Mailbox {
         Poll::Pending
     }
 
-    pub(crate) fn poll_receive(&self, lane: Lane, poller: &mut Poller<'_>) -> Poll<Received> {
+    pub(crate) fn poll_numbered(&self, lane: Lane, poller: &mut Poller<'_>) -> Poll<Numbered> {
         let mut queue = self.0.lock();
         match queue.pop(lane) {
-            Some(received) => Poll::Ready(received),
+            Some(numbered) => Poll::Ready(numbered),
             None => {
                 let crowd = queue.waiters.add(poller);
                 drop(queue);
@@ -291,8 +300,20 @@ impl Mailbox {
         }
     }
 
-    pub(crate) fn try_receive(&self, lane: Lane) -> Option<Received> {
+    pub(crate) fn try_numbered(&self, lane: Lane) -> Option<Numbered> {
         self.0.lock().pop(lane)
+    }
+
+    /// The sequence number of the oldest item in the lane.
+    pub(crate) fn oldest(&self, lane: Lane) -> Option<u64> {
+        let queue = self.0.lock();
+        let message = queue.messages.front().map(|(sequence, ..)| *sequence);
+        let event = queue.events.front().map(|(sequence, ..)| *sequence);
+        match lane {
+            Lane::Both => [message, event].into_iter().flatten().min(),
+            Lane::Messages => message,
+            Lane::Events => event,
+        }
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -320,26 +341,6 @@ impl Mailbox {
     }
 }
 
-impl Default for Queue {
-    fn default() -> Self {
-        Self {
-            messages: VecDeque::new(),
-            events: VecDeque::new(),
-            bytes: 0,
-            held: 0,
-            // What is put back goes below: half of all numbers are free for it.
-            sequence: 1 << 63,
-            received: 0,
-            reserved: 0,
-            cancel: None,
-            outdated: None,
-            waiters: Waiters::default(),
-            limits: MailboxLimits::default(),
-            closed: false,
-        }
-    }
-}
-
 impl Queue {
     fn next(&mut self) -> u64 {
         self.sequence += 1;
@@ -360,7 +361,7 @@ impl Queue {
         self.held == 0 || weight == 0 || self.held.saturating_add(weight) <= self.limits.bytes
     }
 
-    fn pop(&mut self, lane: Lane) -> Option<Received> {
+    fn pop(&mut self, lane: Lane) -> Option<Numbered> {
         let message = self.messages.front().map(|(sequence, ..)| *sequence);
         let event = self.events.front().map(|(sequence, ..)| *sequence);
         let take_event = match lane {
@@ -372,17 +373,17 @@ impl Queue {
             },
         };
         if take_event {
-            let (_, weight, event) = self.events.pop_front()?;
+            let (sequence, weight, event) = self.events.pop_front()?;
             self.held = self.held.saturating_sub(weight);
             self.reserved -= usize::from(is_bond(event.kind)).min(self.reserved);
             if let Some(waiting) = self.merging(event.kind) {
                 *waiting = None;
             }
-            Some(Received::Event(event))
+            Some(Numbered { sequence, received: Received::Event(event) })
         } else {
-            let (_, size, message) = self.messages.pop_front()?;
+            let (sequence, size, message) = self.messages.pop_front()?;
             self.bytes = self.bytes.saturating_sub(size);
-            Some(Received::Message(message))
+            Some(Numbered { sequence, received: Received::Message(message) })
         }
     }
 }

@@ -17,7 +17,7 @@ use wippy_model::{EntryId, Error, Exit, Message, Pid, Result, Value};
 use crate::kernel::{Exec, SpawnRequest};
 use crate::process::Options;
 use crate::upgrade::Upgrade;
-use crate::{Address, Kernel, ProcessContext, Received, request};
+use crate::{Address, Kernel, Numbered, ProcessContext, request};
 
 /// How long the reason of a cancel may be, in bytes.
 const REASON_BYTES_MAX: usize = 64 << 10;
@@ -284,7 +284,7 @@ impl ProcessContext {
         &self,
         entry: Option<EntryId>,
         args: Vec<Value>,
-        unread: impl FnOnce() -> Vec<Received>,
+        unread: impl FnOnce() -> Vec<Numbered>,
     ) -> Result<Infallible> {
         self.needs_process("upgrade")?;
         let entry = entry.unwrap_or_else(|| self.entry().clone());

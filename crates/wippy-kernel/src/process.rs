@@ -16,7 +16,7 @@ use crate::bonds::{Bonds, Parts};
 use crate::call::CallQueue;
 use crate::figures::Left;
 use crate::host::Host;
-use crate::mailbox::{Lane, Mailbox, Received, is_bond, weight};
+use crate::mailbox::{Lane, Mailbox, Numbered, Received, is_bond, weight};
 use crate::names::OwnNames;
 use crate::request::Replies;
 use crate::upgrade::Upgrade;
@@ -267,22 +267,26 @@ impl ProcessShared {
     }
 
     pub(crate) fn poll_receive(&self, lane: Lane, poller: &mut Poller<'_>) -> Poll<Received> {
-        self.mailbox.poll_receive(lane, poller).map(|received| self.taken(received))
+        self.poll_numbered(lane, poller).map(|numbered| numbered.received)
     }
 
-    pub(crate) fn try_receive(&self, lane: Lane) -> Option<Received> {
-        self.mailbox.try_receive(lane).map(|received| self.taken(received))
+    pub(crate) fn poll_numbered(&self, lane: Lane, poller: &mut Poller<'_>) -> Poll<Numbered> {
+        self.mailbox.poll_numbered(lane, poller).map(|numbered| self.taken(numbered))
     }
 
-    fn taken(&self, received: Received) -> Received {
-        if matches!(&received, Received::Event(event) if is_bond(event.kind)) {
+    pub(crate) fn try_numbered(&self, lane: Lane) -> Option<Numbered> {
+        self.mailbox.try_numbered(lane).map(|numbered| self.taken(numbered))
+    }
+
+    fn taken(&self, numbered: Numbered) -> Numbered {
+        if matches!(&numbered.received, Received::Event(event) if is_bond(event.kind)) {
             self.host.table.bonds.fetch_sub(1, Ordering::Relaxed);
         }
-        received
+        numbered
     }
 
     /// Puts back what its code has taken and not looked at.
-    pub(crate) fn put_back(&self, items: Vec<Received>) {
+    pub(crate) fn put_back(&self, items: Vec<Numbered>) {
         let bonds = self.mailbox.put_back(items);
         self.host.table.bonds.fetch_add(bonds, Ordering::Relaxed);
     }

@@ -14,7 +14,7 @@ use wippy_model::{EntryId, Error, Exit, Kind, Limits, Result, Value};
 use crate::kernel::make_ready;
 use crate::process::{Code, ProcessShared, SIGNAL_UPGRADE};
 use crate::unit::Process;
-use crate::{Prepare, Received, Role};
+use crate::{Numbered, Prepare, Role};
 
 /// What a process asks to become.
 pub(crate) struct Upgrade {
@@ -36,7 +36,7 @@ pub(crate) type Preparing = Pin<Box<dyn Future<Output = Result<Prepared>> + Send
 impl ProcessShared {
     /// Leaves the wish for the task, which looks after each step. What was taken out of the
     /// mailbox and not looked at goes back.
-    pub(crate) fn ask_upgrade(&self, upgrade: Upgrade, unread: Vec<Received>) {
+    pub(crate) fn ask_upgrade(&self, upgrade: Upgrade, unread: Vec<Numbered>) {
         self.put_back(unread);
         self.replies.lock().give_up();
         *self.upgrade.lock() = Some(Box::new(upgrade));

@@ -95,7 +95,7 @@ fn find_method(state: State<'_>) -> Result<(), crate::host_fn::Raised> {
     Ok(())
 }
 
-/// Says what the source returned instead. What follows the first line is the next step.
+/// Says what the source returned instead, and the next step.
 fn missing(state: State<'_>, method: &str, result: c_int, field: &str) -> String {
     let id = &state.core().program.id;
     let functions = functions(state, result);
@@ -124,7 +124,7 @@ fn missing(state: State<'_>, method: &str, result: c_int, field: &str) -> String
         }
     };
     format!(
-        "{id} has no method `{method}`: {what}, and there is no global function of that name\n{next}"
+        "{id} has no method `{method}`: {what}, and there is no global function of that name; {next}"
     )
 }
 

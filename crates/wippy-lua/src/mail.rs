@@ -9,14 +9,15 @@
 use std::collections::{HashSet, VecDeque};
 use std::task::{Context as Poller, Poll};
 
-use wippy_kernel::{ProcessContext, Received};
-use wippy_model::{Event, MailboxLimits, Message};
+use wippy_kernel::{Lane, Numbered, ProcessContext, Received};
+use wippy_model::MailboxLimits;
 
 use crate::tasks::{EVENTS, MESSAGES};
 
 /// The mail of one process.
 pub(crate) struct Mail {
-    waiting: VecDeque<Received>,
+    /// In order of arrival.
+    waiting: VecDeque<Numbered>,
     /// Bytes of the messages that wait.
     waiting_bytes: u64,
     limits: MailboxLimits,
@@ -98,30 +99,37 @@ impl Mail {
         }
     }
 
-    /// The first item that is wanted.
+    /// The first item that is wanted: one that waits here, unless the mailbox has an older one on
+    /// another lane.
     pub(crate) fn take(
         &mut self,
         context: &ProcessContext,
         wanted: Wanted<'_>,
         poller: &mut Poller<'_>,
     ) -> Option<Received> {
-        if let Some(position) = self.waiting.iter().position(|item| self.is_wanted(item, wanted)) {
-            let item = self.waiting.remove(position)?;
-            self.waiting_bytes = self.waiting_bytes.saturating_sub(size(&item));
-            return Some(item);
-        }
         let lanes = self.lanes(wanted);
+        let waits = self.waiting.iter().find(|item| self.is_wanted(&item.received, wanted));
+        let waits = waits.map(|item| item.sequence);
         loop {
-            let item = poll(context, self.open_lanes(lanes), poller)?;
-            if self.is_wanted(&item, wanted) {
+            let open = self.open_lanes(lanes);
+            if let Some(sequence) = waits
+                && oldest(context, open).is_none_or(|oldest| oldest > sequence)
+            {
+                let place = self.waiting.partition_point(|item| item.sequence < sequence);
+                let item = self.waiting.remove(place)?.received;
+                self.waiting_bytes = self.waiting_bytes.saturating_sub(size(&item));
                 return Some(item);
+            }
+            let item = poll(context, open, poller)?;
+            if self.is_wanted(&item.received, wanted) {
+                return Some(item.received);
             }
             self.keep(item);
         }
     }
 
     /// All that waits here, in order of arrival.
-    pub(crate) fn take_all(&mut self) -> Vec<Received> {
+    pub(crate) fn take_all(&mut self) -> Vec<Numbered> {
         self.waiting_bytes = 0;
         std::mem::take(&mut self.waiting).into()
     }
@@ -134,7 +142,7 @@ impl Mail {
         poller: &mut Poller<'_>,
     ) -> Option<u8> {
         let item = poll(context, self.open_lanes(lanes), poller)?;
-        let lane = match item {
+        let lane = match item.received {
             Received::Message(_) => MESSAGES,
             Received::Event(_) => EVENTS,
         };
@@ -142,9 +150,11 @@ impl Mail {
         Some(lane)
     }
 
-    fn keep(&mut self, item: Received) {
-        self.waiting_bytes += size(&item);
-        self.waiting.push_back(item);
+    fn keep(&mut self, item: Numbered) {
+        self.waiting_bytes += size(&item.received);
+        // Nearly always at the back: what comes of the other lane may be older.
+        let place = self.waiting.partition_point(|other| other.sequence < item.sequence);
+        self.waiting.insert(place, item);
     }
 
     /// Those of the lanes that something may be taken from now.
@@ -164,16 +174,21 @@ fn size(item: &Received) -> u64 {
     }
 }
 
-fn poll(context: &ProcessContext, lanes: u8, poller: &mut Poller<'_>) -> Option<Received> {
-    let message = |poll: Poll<Message>| poll.map(Received::Message);
-    let event = |poll: Poll<Event>| poll.map(Received::Event);
-    let polled = match (lanes & MESSAGES != 0, lanes & EVENTS != 0) {
-        (true, true) => context.poll_receive(poller),
-        (true, false) => message(context.poll_message(poller)),
-        (false, true) => event(context.poll_event(poller)),
-        (false, false) => Poll::Pending,
-    };
-    match polled {
+fn lane(lanes: u8) -> Option<Lane> {
+    match (lanes & MESSAGES != 0, lanes & EVENTS != 0) {
+        (true, true) => Some(Lane::Both),
+        (true, false) => Some(Lane::Messages),
+        (false, true) => Some(Lane::Events),
+        (false, false) => None,
+    }
+}
+
+fn oldest(context: &ProcessContext, lanes: u8) -> Option<u64> {
+    context.oldest_sequence(lane(lanes)?)
+}
+
+fn poll(context: &ProcessContext, lanes: u8, poller: &mut Poller<'_>) -> Option<Numbered> {
+    match context.poll_receive_numbered(lane(lanes)?, poller) {
         Poll::Ready(item) => Some(item),
         Poll::Pending => None,
     }

@@ -9,6 +9,8 @@
 //! a pattern is "too complex". A pattern is read as far as it is needed and no further, so
 //! that a mistake in it shows exactly when Lua would have met it.
 
+use std::ffi::CStr;
+
 use crate::single::{Members, Single};
 
 /// Bytes of a pattern, but of one that is found as it is.
@@ -44,6 +46,76 @@ pub(crate) enum Malformed {
     NotOpen,
     NoCapture(u32),
     Unfinished,
+}
+
+impl Malformed {
+    /// Lua's words for it; that of a capture has its number besides.
+    pub(crate) const fn words(self) -> &'static CStr {
+        match self {
+            Self::EndsWithPercent => c"malformed pattern (ends with '%')",
+            Self::NoBracket => c"malformed pattern (missing ']')",
+            Self::NoBalance => c"malformed pattern (missing arguments to '%b')",
+            Self::NoFrontier => c"missing '[' after '%f' in pattern",
+            Self::TooManyCaptures => c"too many captures",
+            Self::TooComplex => c"pattern too complex",
+            Self::NotOpen => c"invalid pattern capture",
+            Self::Unfinished => c"unfinished capture",
+            Self::NoCapture(_) => c"invalid capture index",
+        }
+    }
+}
+
+/// Reads a whole pattern, and says what a search that came so far would find wrong in it.
+pub(crate) fn check(pattern: &[u8]) -> Result<(), Malformed> {
+    let mut item = usize::from(pattern.first() == Some(&b'^'));
+    // Whether each capture is closed.
+    let mut captures = Vec::new();
+    while let Some(byte) = pattern.get(item) {
+        let next = pattern.get(item + 1);
+        item = match (byte, next) {
+            (b'(', _) => {
+                if captures.len() >= CAPTURES_MAX {
+                    return Err(Malformed::TooManyCaptures);
+                }
+                let position = next == Some(&b')');
+                captures.push(position);
+                item + 1 + usize::from(position)
+            }
+            (b')', _) => {
+                *captures.iter_mut().rfind(|closed| !**closed).ok_or(Malformed::NotOpen)? = true;
+                item + 1
+            }
+            (b'$', None) => item + 1,
+            (b'%', Some(b'b')) if item + 4 > pattern.len() => return Err(Malformed::NoBalance),
+            (b'%', Some(b'b')) => item + 4,
+            (b'%', Some(b'f')) if pattern.get(item + 2) != Some(&b'[') => {
+                return Err(Malformed::NoFrontier);
+            }
+            (b'%', Some(b'f')) => Members::parse(pattern, item + 3)?.1,
+            (b'%', Some(digit @ b'0'..=b'9')) => {
+                let index = usize::from(*digit).wrapping_sub(usize::from(b'1'));
+                if captures.get(index) != Some(&true) {
+                    return Err(Malformed::NoCapture(u32::from(digit - b'0')));
+                }
+                item + 2
+            }
+            _ => {
+                let (_, rest) = match byte {
+                    b'[' => {
+                        let (members, rest) = Members::parse(pattern, item + 1)?;
+                        (Single::Set(members), rest)
+                    }
+                    _ => Single::parse(pattern, item)?,
+                };
+                let is_suffix = matches!(pattern.get(rest), Some(b'*' | b'+' | b'-' | b'?'));
+                rest + usize::from(is_suffix)
+            }
+        };
+    }
+    match captures.contains(&false) {
+        true => Err(Malformed::Unfinished),
+        false => Ok(()),
+    }
 }
 
 /// How long a capture is.

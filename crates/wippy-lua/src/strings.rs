@@ -664,17 +664,7 @@ unsafe fn push_capture(raw: *mut lua_State, text: &[u8], index: usize, start: us
 }
 
 unsafe fn raise(raw: *mut lua_State, malformed: Malformed) -> ! {
-    let text = match malformed {
-        Malformed::EndsWithPercent => c"malformed pattern (ends with '%')",
-        Malformed::NoBracket => c"malformed pattern (missing ']')",
-        Malformed::NoBalance => c"malformed pattern (missing arguments to '%b')",
-        Malformed::NoFrontier => c"missing '[' after '%f' in pattern",
-        Malformed::TooManyCaptures => c"too many captures",
-        Malformed::TooComplex => c"pattern too complex",
-        Malformed::NotOpen => c"invalid pattern capture",
-        Malformed::Unfinished => c"unfinished capture",
-        Malformed::NoCapture(_) => c"",
-    };
+    let text = malformed.words();
     // SAFETY: pushes a text with the position of the caller and raises it.
     unsafe {
         ffi::luaL_where(raw, 1);

@@ -11,6 +11,10 @@ local byte_at, number_at, text_at, to_number, kind_of, is_integer, field, next, 
 -- How deep tables, and types by name, may nest.
 local DEPTH_MAX = 400
 
+-- Generic types with their arguments in one check. Only a type whose arguments grow with each
+-- step has so many.
+local BOUNDS_MAX = 1000
+
 -- Bytes of a type that a message shows, and how deep it looks into one.
 local SHOWN_MAX = 100
 local SHOWN_DEPTH_MAX = 4
@@ -198,14 +202,25 @@ local function check_parameter(node, v, arguments, run)
     return wrong
 end
 
--- What the parameters of a definition stand for in a reference to it. One that refers to
--- itself with its own parameters gets the same table again.
-local function bind(node, definition, arguments)
+-- The table of `from` under a key, made at first use.
+local function under(from, key)
+    local found = from[key]
+    if not found then
+        found = {}
+        from[key] = found
+    end
+    return found
+end
+
+-- What the parameters of a definition stand for in a reference to it: the same table for the
+-- same definition and arguments throughout a run, so that a table is checked once against each.
+-- Nothing, and true, where a type that grows with each step has made too many.
+local function bind(node, definition, arguments, run)
     local defaults = definition.defaults
     local count = #defaults
     if count == 0 then return nil end
-    local bound = { definition = definition }
-    local same = arguments and arguments.definition == definition
+    local bound = {}
+    local known = under(run.known, definition)
     for i = 1, count do
         local given, one = node[i], false
         if not given then
@@ -213,12 +228,22 @@ local function bind(node, definition, arguments)
         elseif given.check == check_parameter then
             one = arguments and arguments[given.place] or false
         else
-            one = { given, arguments }
+            local pairs_of = under(run.pairs, arguments or run)
+            one = pairs_of[given]
+            if not one then
+                one = { given, arguments }
+                pairs_of[given] = one
+            end
         end
         bound[i] = one
-        same = same and one == arguments[i]
+        known = under(known, one)
     end
-    return same and arguments or bound
+    if not known.bound then
+        if run.bounds >= BOUNDS_MAX then return nil, true end
+        run.bounds = run.bounds + 1
+        known.bound = bound
+    end
+    return known.bound
 end
 
 local function copy(wrong)
@@ -287,9 +312,14 @@ local function named(wrong, definition)
     return wrong
 end
 
+local function check_bound(node, definition, v, arguments, run)
+    local bound, too_many = bind(node, definition, arguments, run)
+    if too_many then return too_deep(node, v) end
+    return named(check_definition(definition, v, bound, run), definition)
+end
+
 local function check_reference(node, v, arguments, run)
-    local definition = node.definition
-    return named(check_definition(definition, v, bind(node, definition, arguments), run), definition)
+    return check_bound(node, node.definition, v, arguments, run)
 end
 
 -- The type that a field of a variable holds, where it holds one.
@@ -301,8 +331,7 @@ local function check_foreign(node, v, arguments, run)
     end
     local value = type_value(at)
     if not value then return end
-    local definition = definition_of(value)
-    return named(check_definition(definition, v, bind(node, definition, arguments), run), definition)
+    return check_bound(node, definition_of(value), v, arguments, run)
 end
 
 local function show_within(node, depth)
@@ -519,7 +548,7 @@ end
 
 local function check(value, v)
     local definition = definition_of(value)
-    local run = { depth = 0, log = {} }
+    local run = { depth = 0, log = {}, known = {}, pairs = {}, bounds = 0 }
     return named(check_definition(definition, v, nil, run), definition)
 end
 

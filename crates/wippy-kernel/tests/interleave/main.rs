@@ -67,7 +67,7 @@ pub use context::ProcessContext;
 pub use figures::{HostInfo, NodeInfo, ProcessInfo, State};
 pub use host::{HostSpec, Profile, Scheduler};
 pub use kernel::{Kernel, KernelOptions, Replaced, SpawnRequest};
-pub use mailbox::Received;
+pub use mailbox::{Numbered, Received};
 pub use names::{NAME_BYTES_MAX, NAMES_MAX};
 pub use process::Options;
 pub use request::{REQUEST_TIMEOUT, REQUESTS_MAX};

@@ -170,8 +170,8 @@ fn whoever_waits_is_woken_and_gets_all_in_order() {
         };
         let receiver = || {
             for _ in 0..6 {
-                let one = block_on(|poller| mailbox.poll_receive(Lane::Both, poller));
-                let Received::Message(message) = one else { panic!("an event") };
+                let one = block_on(|poller| mailbox.poll_numbered(Lane::Both, poller));
+                let Received::Message(message) = one.received else { panic!("an event") };
                 received.lock().unwrap().extend(message.payloads);
             }
         };
@@ -198,14 +198,14 @@ fn two_that_wait_at_one_mailbox_are_both_woken() {
         let mailbox = Mailbox::new(MailboxLimits::default());
         let waits = |lane: Lane| {
             let mailbox = &mailbox;
-            Box::new(move || drop(block_on(|poller| mailbox.poll_receive(lane, poller))))
+            Box::new(move || drop(block_on(|poller| mailbox.poll_numbered(lane, poller))))
         };
         let sender = || {
             mailbox.push_message(message(1)).unwrap();
             mailbox.push_event(event(EventKind::Cancel, &pid), 0);
         };
         race(seed, vec![waits(Lane::Messages), waits(Lane::Events), Box::new(sender)]);
-        assert!(mailbox.try_receive(Lane::Both).is_none(), "interleaving {seed}");
+        assert!(mailbox.try_numbered(Lane::Both).is_none(), "interleaving {seed}");
     }
 }
 
@@ -233,7 +233,7 @@ fn a_closed_mailbox_takes_nothing_and_gives_each_promise_back_once() {
         };
         race(seed, vec![Box::new(promises), Box::new(close)]);
         assert_eq!(balance.load(SeqCst), 1000, "interleaving {seed}");
-        assert!(mailbox.try_receive(Lane::Both).is_none());
+        assert!(mailbox.try_numbered(Lane::Both).is_none());
     }
 }
 

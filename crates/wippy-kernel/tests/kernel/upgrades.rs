@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use wippy_kernel::{Kernel, Options, Prepare, Process, ProcessContext, Received, Unit, Watcher};
+use wippy_kernel::{
+    Kernel, Lane, Numbered, Options, Prepare, Process, ProcessContext, Received, Unit, Watcher,
+};
 use wippy_model::{Error, EventKind, Exit, Kind, Limit, Limits, MailboxLimits, Result, Value};
 
 use crate::script::{add, forever, id, message, node, request, spawn};
 
-async fn upgrade(context: &ProcessContext, entry: &str, unread: Vec<Received>) -> Exit {
+async fn upgrade(context: &ProcessContext, entry: &str, unread: Vec<Numbered>) -> Exit {
     match context.upgrade(Some(id(entry)), vec![Value::Int(7)], || unread).await {
         Err(error) => Exit::Failed(error),
         Ok(never) => match never {},
@@ -59,7 +61,8 @@ async fn everything_but_the_instance_stays() {
                 context.send("me", topic, Vec::new()).unwrap();
             }
             // The EXIT and two messages are taken and not looked at.
-            let unread = (0..3).map(|_| context.try_receive().unwrap()).collect();
+            let unread =
+                (0..3).map(|_| context.try_receive_numbered(Lane::Both).unwrap()).collect();
             upgrade(&context, "test:new", unread).await
         }
     });
@@ -95,7 +98,7 @@ async fn what_merges_is_put_back_once() {
         let (pid, kernel) = (context.pid().clone(), context.kernel().unwrap());
         kernel.cancel(&pid, None, Some(Duration::from_secs(5)), Some("first")).unwrap();
         kernel.send(&pid, message("a", 1)).unwrap();
-        let unread = (0..2).map(|_| context.try_receive().unwrap()).collect();
+        let unread = (0..2).map(|_| context.try_receive_numbered(Lane::Both).unwrap()).collect();
         kernel.cancel(&pid, None, Some(Duration::from_secs(9)), Some("second")).unwrap();
         drop(kernel);
         upgrade(&context, "test:new", unread).await
@@ -108,6 +111,34 @@ async fn what_merges_is_put_back_once() {
     let (_, watch) = spawn(&kernel, "test:old").await;
     assert_eq!(*watch.await, Exit::Canceled(Some("second".into())));
     assert_eq!(start.elapsed().as_secs(), 5);
+}
+
+/// What waited meanwhile keeps its place among what is put back.
+#[tokio::test(start_paused = true)]
+async fn what_is_put_back_comes_in_order_of_arrival() {
+    let kernel = node();
+    add(&kernel, "test:old", Limits::default(), |context, _| async move {
+        let (pid, kernel) = (context.pid().clone(), context.kernel().unwrap());
+        kernel.send(&pid, message("a", 1)).unwrap();
+        kernel.cancel(&pid, None, Some(Duration::from_secs(5)), None).unwrap();
+        kernel.send(&pid, message("b", 1)).unwrap();
+        kernel.send(&pid, message("c", 1)).unwrap();
+        let taken = |_| context.try_receive_numbered(Lane::Messages).unwrap();
+        let mut unread: Vec<_> = (0..2).map(taken).collect();
+        assert!(unread[0].sequence < unread[1].sequence);
+        assert_eq!(context.oldest_sequence(Lane::Events), Some(unread[0].sequence + 1));
+        assert_eq!(context.oldest_sequence(Lane::Messages), Some(unread[1].sequence + 1));
+        assert_eq!(context.oldest_sequence(Lane::Both), Some(unread[0].sequence + 1));
+        unread.reverse();
+        drop(kernel);
+        upgrade(&context, "test:new", unread).await
+    });
+    add(&kernel, "test:new", Limits::default(), |context, _| async move {
+        assert_eq!(waiting(&context), ["a", "CANCEL", "b", "c"]);
+        Exit::Normal(Value::Int(1))
+    });
+    let (_, watch) = spawn(&kernel, "test:old").await;
+    assert_eq!(*watch.await, Exit::Normal(Value::Int(1)));
 }
 
 /// A unit whose preparing does something.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 use wippy_kernel::{
-    HostSpec, Kernel, Loader, Options, Prepare, Process, ProcessContext, Received, Replaced, Unit,
+    HostSpec, Kernel, Loader, Options, Prepare, Process, ProcessContext, Replaced, Unit,
 };
 use wippy_model::{Error, EventKind, Exit, Kind, Limits, Pid, Result, Value};
 
@@ -234,7 +234,7 @@ async fn an_upgrade_that_is_overtaken_hears_of_it() {
     );
     add(&kernel, "test:a", Limits::default(), |context, _| async move {
         context.set_options(UPGRADABLE).unwrap();
-        let error = context.upgrade(Some(id("test:b")), Vec::new(), Vec::<Received>::new).await;
+        let error = context.upgrade(Some(id("test:b")), Vec::new(), Vec::new).await;
         Exit::Failed(error.unwrap_err())
     });
     let (_, watch) = spawn(&kernel, "test:a").await;

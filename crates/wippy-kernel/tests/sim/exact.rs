@@ -612,6 +612,9 @@ impl Run {
                 self.note(format!("{actor} looks {name:?} up"));
                 let result = match self.model.holder(&name) {
                     Some(holder) => Result::Spawned(holder),
+                    None if name.starts_with('{') => {
+                        Result::Refused(vec![wippy_model::Kind::Invalid])
+                    }
                     None => Result::Refused(vec![wippy_model::Kind::NotFound]),
                 };
                 let token = self.tell(actor, move |context| {
@@ -694,8 +697,9 @@ impl Run {
         self.tell(actor, move |context| {
             let context = context.clone();
             Act::Later(Box::pin(async move {
-                let unread: Vec<Received> =
-                    (0..unread).map_while(|_| context.try_receive()).collect();
+                let unread: Vec<_> = (0..unread)
+                    .map_while(|_| context.try_receive_numbered(wippy_kernel::Lane::Both))
+                    .collect();
                 let args = vec![Value::Int(actor as i64), Value::Int(0)];
                 let entry = named.then(|| id(entry));
                 match context.upgrade(entry, args, || unread).await {

@@ -389,6 +389,7 @@ impl Model {
 
     pub(crate) fn unregister(&mut self, name: &str, actor: Actor) -> Result {
         match self.holder(name) {
+            None if name.starts_with('{') => Result::Refused(vec![Kind::Invalid]),
             None => Result::Refused(vec![Kind::NotFound]),
             Some(holder) if holder != actor => Result::Refused(vec![Kind::PermissionDenied]),
             Some(_) => {

@@ -18,12 +18,18 @@
 
 use std::collections::HashMap;
 
-use super::parser::Declaration;
+use super::parser::{Declaration, Stop};
 use super::scope::Names;
 use super::types::{Id, Type};
 
 /// The variable that holds the types. Scripts that use types as values cannot have it.
 pub(super) const VARIABLE: &str = "__types__";
+
+/// Bytes of the description of one text.
+pub(super) const DESCRIPTION_BYTES_MAX: usize = 1 << 20;
+
+/// Steps between two questions whether to go on.
+const TICK_STEPS: u32 = 1024;
 
 /// Types that need no declaration, and their letters in a description.
 const BUILT_IN: [(&[u8], u8); 12] = [
@@ -58,15 +64,44 @@ pub(super) struct Description {
     pub(super) replacements: Vec<Replacement>,
 }
 
-/// Describes the types that the text uses as values; none where it uses none.
+/// Asks now and then whether to go on.
+struct Ticker<'t> {
+    left: u32,
+    go_on: &'t mut dyn FnMut() -> bool,
+}
+
+impl Ticker<'_> {
+    fn tick(&mut self) -> Result<(), Stop> {
+        self.left -= 1;
+        if self.left == 0 {
+            self.left = TICK_STEPS;
+            if !(self.go_on)() {
+                return Err(Stop::Abandoned);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Describes the types that the text uses as values; none where it uses none. `go_on` is asked
+/// now and then.
+///
+/// # Errors
+///
+/// The description is too large, or nobody waits for it any longer.
 pub(super) fn describe(
     names: &Names<'_>,
     declarations: &[Declaration<'_>],
     types: &[Type<'_>],
-) -> Option<Description> {
+    go_on: &mut dyn FnMut() -> bool,
+) -> Result<Option<Description>, Stop> {
+    let mut ticker = Ticker { left: TICK_STEPS, go_on };
     let mut variables = vec![false; declarations.len()];
-    let uses = names.uses.iter().filter_map(|noted| Some((noted, names.declaration_of(noted)?)));
-    let uses: Vec<_> = uses.collect();
+    let mut uses = Vec::new();
+    for noted in &names.uses {
+        ticker.tick()?;
+        uses.extend(names.declaration_of(noted).map(|declaration| (noted, declaration)));
+    }
     for (noted, declaration) in &uses {
         // What is assigned to is a variable after all, with the name of a type.
         if let Some(variable) = variables.get_mut(*declaration) {
@@ -76,6 +111,7 @@ pub(super) fn describe(
     let mut writer = Writer::new(names, declarations, types);
     let mut replacements = Vec::new();
     for (noted, declaration) in uses {
+        ticker.tick()?;
         if variables.get(declaration) == Some(&false) {
             let number = writer.definition(declaration);
             let with = format!("{VARIABLE}[{number}]");
@@ -83,16 +119,17 @@ pub(super) fn describe(
         }
     }
     if replacements.is_empty() {
-        return None;
+        return Ok(None);
     }
     let values = writer.definitions.len();
-    let description = writer.write(values);
-    replacements.extend(writer.bindings());
+    let description = writer.write(values, &mut ticker)?;
+    replacements.extend(writer.bindings(&mut ticker)?);
     replacements.sort_by_key(|replacement| replacement.start);
-    Some(Description { literal: literal(&description), replacements })
+    Ok(Some(Description { literal: literal(&description, &mut ticker)?, replacements }))
 }
 
 /// A local variable that a declaration refers to, whose field is a type.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Slot<'s> {
     declaration: usize,
     name: &'s [u8],
@@ -109,6 +146,7 @@ struct Writer<'a, 's> {
     nodes: Vec<(Id, usize)>,
     node_numbers: HashMap<Id, usize>,
     slots: Vec<Slot<'s>>,
+    slot_numbers: HashMap<Slot<'s>, usize>,
 }
 
 impl<'a, 's> Writer<'a, 's> {
@@ -126,6 +164,7 @@ impl<'a, 's> Writer<'a, 's> {
             nodes: Vec::new(),
             node_numbers: HashMap::new(),
             slots: Vec::new(),
+            slot_numbers: HashMap::new(),
         }
     }
 
@@ -145,40 +184,60 @@ impl<'a, 's> Writer<'a, 's> {
         })
     }
 
+    /// The number of a slot, from 1.
     fn slot(&mut self, declaration: usize, name: &'s [u8]) -> usize {
-        let is_it = |slot: &Slot<'_>| slot.declaration == declaration && slot.name == name;
-        if let Some(found) = self.slots.iter().rposition(is_it) {
-            return found + 1;
-        }
-        self.slots.push(Slot { declaration, name });
-        self.slots.len()
+        let slot = Slot { declaration, name };
+        *self.slot_numbers.entry(slot).or_insert_with(|| {
+            self.slots.push(slot);
+            self.slots.len()
+        })
     }
 
-    fn write(&mut self, values: usize) -> Vec<u8> {
+    fn write(&mut self, values: usize, ticker: &mut Ticker<'_>) -> Result<Vec<u8>, Stop> {
         let (mut definitions, mut nodes) = (Vec::new(), Vec::new());
         let (mut described, mut written) = (0, 0);
         // Each may add to the other.
         loop {
-            if let Some(&declaration) = self.definitions.get(described) {
+            ticker.tick()?;
+            let last = if let Some(&declaration) = self.definitions.get(described) {
                 described += 1;
                 self.write_definition(&mut definitions, declaration);
+                declaration
             } else if let Some(&(id, declaration)) = self.nodes.get(written) {
                 written += 1;
                 self.write_node(&mut nodes, id, declaration);
+                declaration
             } else {
                 break;
-            }
+            };
+            self.check_size(definitions.len() + nodes.len(), last)?;
         }
         let mut description = Vec::new();
         number(&mut description, values);
         for declaration in self.definitions.iter().take(values) {
+            ticker.tick()?;
             text(&mut description, self.name_of(*declaration));
+            let bytes = description.len() + definitions.len() + nodes.len();
+            self.check_size(bytes, *declaration)?;
         }
         number(&mut description, self.definitions.len());
         description.extend(definitions);
         number(&mut description, self.nodes.len());
         description.extend(nodes);
-        description
+        Ok(description)
+    }
+
+    /// The declaration at which there is too much is the one to name.
+    fn check_size(&self, bytes: usize, declaration: usize) -> Result<(), Stop> {
+        if bytes <= DESCRIPTION_BYTES_MAX {
+            return Ok(());
+        }
+        let at = self.declarations.get(declaration).map_or(0, |found| found.start);
+        let message = format!(
+            "the types that this text uses as values take more than {DESCRIPTION_BYTES_MAX} bytes \
+             from here on; check fewer of them, or put some into another file"
+        );
+        Err(Stop::Fault { at, message })
     }
 
     fn name_of(&self, declaration: usize) -> &'s [u8] {
@@ -288,10 +347,11 @@ impl<'a, 's> Writer<'a, 's> {
     }
 
     /// Code at the declarations that hands over the variables they refer to.
-    fn bindings(&self) -> Vec<Replacement> {
+    fn bindings(&self, ticker: &mut Ticker<'_>) -> Result<Vec<Replacement>, Stop> {
         let mut bindings: Vec<Replacement> = Vec::new();
         let mut places: HashMap<usize, usize> = HashMap::new();
         for (place, slot) in self.slots.iter().enumerate() {
+            ticker.tick()?;
             let Some(declaration) = self.declarations.get(slot.declaration) else { continue };
             let name = String::from_utf8_lossy(slot.name);
             let bind = format!("{VARIABLE}[0]({},{name});", place + 1);
@@ -305,7 +365,7 @@ impl<'a, 's> Writer<'a, 's> {
                 binding.with.push_str(&bind);
             }
         }
-        bindings
+        Ok(bindings)
     }
 }
 
@@ -324,16 +384,20 @@ fn text(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// A string of Lua with these bytes, on one line.
-fn literal(bytes: &[u8]) -> String {
+fn literal(bytes: &[u8], ticker: &mut Ticker<'_>) -> Result<String, Stop> {
     let mut literal = String::with_capacity(bytes.len() * 2 + 2);
     literal.push('"');
     for byte in bytes {
+        ticker.tick()?;
         match byte {
             b'"' | b'\\' => literal.extend(['\\', char::from(*byte)]),
             b' '..=b'~' => literal.push(char::from(*byte)),
-            _ => literal.push_str(&format!("\\{byte:03}")),
+            _ => {
+                let digit = |value: u8| char::from(b'0' + value % 10);
+                literal.extend(['\\', digit(byte / 100), digit(byte / 10), digit(*byte)]);
+            }
         }
     }
     literal.push('"');
-    literal
+    Ok(literal)
 }

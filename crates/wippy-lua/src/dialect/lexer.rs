@@ -332,6 +332,35 @@ impl<'s> Lexer<'s> {
     }
 }
 
+/// Whether a number token is a number by Lua's rules.
+pub(super) fn is_numeral(token: &[u8]) -> bool {
+    let (digits, hexadecimal) = match token {
+        [b'0', b'x' | b'X', rest @ ..] => (rest, true),
+        _ => (token, false),
+    };
+    let letter = if hexadecimal { b'p' } else { b'e' };
+    let begins_exponent = |byte: &u8| byte.to_ascii_lowercase() == letter;
+    let (mantissa, exponent) = match digits.iter().position(begins_exponent) {
+        Some(at) => (digits.get(..at), digits.get(at + 1..)),
+        None => (Some(digits), None),
+    };
+    let is_digit = |byte: &u8| match hexadecimal {
+        true => byte.is_ascii_hexdigit(),
+        false => byte.is_ascii_digit(),
+    };
+    let mantissa = mantissa.unwrap_or_default();
+    let dots = mantissa.iter().filter(|byte| **byte == b'.').count();
+    let is_mantissa = dots <= 1
+        && mantissa.len() > dots
+        && mantissa.iter().all(|byte| *byte == b'.' || is_digit(byte));
+    let is_exponent = exponent.is_none_or(|exponent| {
+        let digits =
+            exponent.strip_prefix(b"+").or(exponent.strip_prefix(b"-")).unwrap_or(exponent);
+        !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+    });
+    is_mantissa && is_exponent
+}
+
 /// The text that a string token stands for; none where an escape in it is none of Lua's.
 pub(super) fn unquote(token: &[u8]) -> Option<Vec<u8>> {
     if token.first() == Some(&b'[') {

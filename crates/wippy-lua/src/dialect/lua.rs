@@ -167,7 +167,6 @@ impl<'s> Parser<'s, '_> {
     fn name(&mut self) -> Parse<&'s [u8]> {
         let name = self.bytes_of(self.token);
         self.expect(Kind::Name, "a name")?;
-        self.as_is_taken |= name == b"as";
         Ok(name)
     }
 
@@ -345,7 +344,8 @@ impl<'s> Parser<'s, '_> {
     fn assertions(&mut self) -> bool {
         let start = self.token.start;
         let found = self.token.kind == Kind::Bang;
-        while self.take(Kind::Bang) {
+        while self.take(Kind::Bang) {}
+        if found {
             self.blank(start);
         }
         found
@@ -382,7 +382,6 @@ impl<'s> Parser<'s, '_> {
                 self.advance();
                 let bytes = self.bytes_of(start);
                 name = self.names.used(bytes, start.start);
-                self.as_is_taken |= statement && bytes == b"as";
             }
             Kind::Open => {
                 self.advance();
@@ -514,7 +513,8 @@ impl<'s> Parser<'s, '_> {
     }
 
     /// Whether the name here is the word `as` of a cast and no variable of that name. It
-    /// stands on the line of its operand, and what follows cannot be assigned or called.
+    /// stands on the line of its operand, and what follows begins a type. Where Lua would read
+    /// a call of `as`, it is the word only in a text that names no such variable.
     fn is_as(&self) -> bool {
         if self.token.on_new_line || self.bytes_of(self.token) != b"as" {
             return false;

@@ -5,8 +5,10 @@
 //! another; those that a script uses as values ([`describe`]) are what values are checked
 //! against at run time (`typed.rs`). `docs/dialect.md` says what is accepted.
 //!
-//! Limits: [`SOURCE_BYTES_MAX`], [`types::NESTING_MAX`], and Lua's own of 200 levels of
-//! statements and expressions. The time is linear in the size of the text.
+//! Limits: [`SOURCE_BYTES_MAX`], [`types::NESTING_MAX`], [`types::PARTS_MAX`],
+//! [`describe::DESCRIPTION_BYTES_MAX`], [`scope::USES_MAX`], and Lua's own of 200 levels of
+//! statements and expressions. The time is linear in the size of the text, and the memory beside
+//! it a few times as large at most.
 
 mod describe;
 mod lexer;
@@ -59,8 +61,9 @@ pub(crate) fn erase<'s>(
         let message = format!("the text is larger than {SOURCE_BYTES_MAX} bytes");
         return Err(Refused::Wrong { line: 1, column: 1, message });
     }
-    let Some(candidates) = declared_names(source, go_on) else { return Err(Refused::Abandoned) };
-    let mut parser = Parser::new(source, Names::new(candidates), go_on);
+    let Some(beforehand) = look_through(source, go_on) else { return Err(Refused::Abandoned) };
+    let mut parser = Parser::new(source, Names::new(beforehand.declared), go_on);
+    parser.as_is_taken = beforehand.names_as;
     let outcome = parser.chunk();
     let is_sound = outcome.is_ok();
     match outcome {
@@ -71,10 +74,19 @@ pub(crate) fn erase<'s>(
     let (output, names, declarations, types) = parser.into_parts();
     let text = output.map_or(Cow::Borrowed(source), Cow::Owned);
     // What does not compile needs no more than to be compiled.
-    let description = if is_sound && !names.uses.is_empty() {
-        describe::describe(&names, &declarations, &types)
+    let described = if is_sound && !declarations.is_empty() {
+        match names.one_too_many {
+            Some(at) => Err(Stop::Fault { at, message: scope::too_many() }),
+            None => describe::describe(&names, &declarations, &types, go_on),
+        }
     } else {
-        None
+        Ok(None)
+    };
+    let description = match described {
+        Ok(description) => description,
+        Err(Stop::Fault { at, message }) => return Err(wrong(source, at, message)),
+        Err(Stop::Abandoned) => return Err(Refused::Abandoned),
+        Err(Stop::Plain) => None,
     };
     let Some(description) = description else { return Ok(Erased { text, types: None }) };
     if let Some(at) = memchr::memmem::find(source, describe::VARIABLE.as_bytes()) {
@@ -86,7 +98,10 @@ pub(crate) fn erase<'s>(
     }
     let mut replaced = Vec::with_capacity(text.len());
     let mut from = 0;
-    for replacement in &description.replacements {
+    for (count, replacement) in (1_u32..).zip(&description.replacements) {
+        if count.is_multiple_of(1024) && !go_on() {
+            return Err(Refused::Abandoned);
+        }
         replaced.extend_from_slice(text.get(from..replacement.start).unwrap_or_default());
         replaced.extend_from_slice(replacement.with.as_bytes());
         from = replacement.start + replacement.bytes;
@@ -106,36 +121,98 @@ pub(crate) fn head(types: &str, is_library: bool) -> String {
     }
 }
 
-/// The names of the types that a text may declare; none where nobody waits any longer.
-fn declared_names<'s>(
-    source: &'s [u8],
-    go_on: &mut dyn FnMut() -> bool,
-) -> Option<HashSet<&'s [u8]>> {
-    let mut names = HashSet::new();
+/// What is known of a text before it is parsed.
+#[derive(Default)]
+struct Beforehand<'s> {
+    /// The names of the types that it may declare.
+    declared: HashSet<&'s [u8]>,
+    /// Whether it names a variable `as`: where no cast can stand, or where what follows can be
+    /// no type.
+    names_as: bool,
+}
+
+/// Looks through the tokens of a text; none where nobody waits any longer.
+fn look_through<'s>(source: &'s [u8], go_on: &mut dyn FnMut() -> bool) -> Option<Beforehand<'s>> {
+    let mut found = Beforehand::default();
     let may_declare = |at: usize| {
         source.get(at + 4).is_some_and(|next| next.is_ascii_whitespace() || *next == b'-')
     };
-    if !memchr::memmem::find_iter(source, b"type").any(may_declare) {
-        return Some(names);
+    let is_part =
+        |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let is_as = |at: usize| {
+        !is_part(at.checked_sub(1).and_then(|at| source.get(at))) && !is_part(source.get(at + 2))
+    };
+    if !memchr::memmem::find_iter(source, b"type").any(may_declare)
+        && !memchr::memmem::find_iter(source, b"as").any(is_as)
+    {
+        return Some(found);
     }
     let mut lexer = Lexer::new(source);
-    let mut after_type = false;
+    let (mut after_type, mut after_as, mut after_operand, mut after_dot) =
+        (false, false, false, false);
     for count in 1_u32.. {
         if count.is_multiple_of(1024) && !go_on() {
             return None;
         }
         let token = lexer.next();
+        found.names_as |= after_as && !begins_type(token.kind);
         if matches!(token.kind, Kind::End | Kind::Bad) {
             break;
         }
         let is_name = token.kind == Kind::Name;
         let bytes = source.get(token.start..token.end).unwrap_or_default();
         if after_type && is_name {
-            names.insert(bytes);
+            found.declared.insert(bytes);
         }
         after_type = is_name && bytes == b"type";
+        after_as = is_name && bytes == b"as" && !after_dot;
+        found.names_as |= after_as && (token.on_new_line || !after_operand);
+        after_operand = ends_operand(token.kind);
+        after_dot = matches!(token.kind, Kind::Dot | Kind::Colon);
     }
-    Some(names)
+    Some(found)
+}
+
+/// Whether a type may begin with such a token, and so a cast go on behind `as`.
+fn begins_type(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Name
+            | Kind::Number
+            | Kind::String
+            | Kind::Minus
+            | Kind::Nil
+            | Kind::True
+            | Kind::False
+            | Kind::Function
+            | Kind::Less
+            | Kind::Open
+            | Kind::OpenBrace
+            | Kind::Pipe
+            | Kind::Ampersand
+    )
+}
+
+/// Whether an operand, or the type of a cast, may end with such a token.
+fn ends_operand(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Name
+            | Kind::Number
+            | Kind::String
+            | Kind::Dots
+            | Kind::Nil
+            | Kind::True
+            | Kind::False
+            | Kind::EndWord
+            | Kind::Close
+            | Kind::CloseBracket
+            | Kind::CloseBrace
+            | Kind::Greater
+            | Kind::ShiftRight
+            | Kind::Bang
+            | Kind::Question
+    )
 }
 
 /// What is wrong at a place, by line and column.

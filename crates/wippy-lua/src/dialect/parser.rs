@@ -61,11 +61,13 @@ pub(super) struct Parser<'s, 't> {
     /// Brackets of expressions around this place, inside the innermost function.
     pub(super) brackets: u32,
     pub(super) types: Vec<Type<'s>>,
+    /// Types that are kept, and what belongs to them.
+    pub(super) parts: usize,
     /// Of the declaration that is read.
     pub(super) parameter_names: Vec<&'s [u8]>,
     pub(super) declarations: Vec<Declaration<'s>>,
     pub(super) names: Names<'s>,
-    /// Whether the text gives the name `as` to something.
+    /// Whether the text names a variable `as` anywhere.
     pub(super) as_is_taken: bool,
     /// Tokens left to an attempt, if one is under way.
     attempt_left: Option<u32>,
@@ -93,6 +95,7 @@ impl<'s, 't> Parser<'s, 't> {
             type_levels: 0,
             brackets: 0,
             types: Vec::new(),
+            parts: 0,
             parameter_names: Vec::new(),
             declarations: Vec::new(),
             names,
@@ -192,6 +195,7 @@ impl<'s, 't> Parser<'s, 't> {
     ) -> Parse<Option<T>> {
         let (lexer, token, before) = (self.lexer, self.token, self.before);
         let (types, levels, left) = (self.types.len(), self.type_levels, self.attempt_left);
+        let parts = self.parts;
         self.attempt_left = Some(left.unwrap_or(ATTEMPT_TOKENS).min(ATTEMPT_TOKENS));
         let outcome = read(self);
         self.attempt_left = left;
@@ -204,6 +208,7 @@ impl<'s, 't> Parser<'s, 't> {
         }
         (self.lexer, self.token, self.before) = (lexer, token, before);
         self.types.truncate(types);
+        self.parts = parts;
         self.type_levels = levels;
         Ok(None)
     }
@@ -214,9 +219,10 @@ impl<'s, 't> Parser<'s, 't> {
         start: usize,
         read: impl FnOnce(&mut Self) -> Parse<usize>,
     ) -> Parse {
-        let kept = self.types.len();
+        let (kept, parts) = (self.types.len(), self.parts);
         read(self)?;
         self.types.truncate(kept);
+        self.parts = parts;
         self.blank(start);
         Ok(())
     }
@@ -257,15 +263,18 @@ impl<'s, 't> Parser<'s, 't> {
     pub(super) fn expected(&self, wanted: &str) -> Stop {
         let found = match self.token.kind {
             Kind::End => "the end of the text".to_owned(),
-            _ => {
-                let text = self.text_of(self.token);
-                let line = text.lines().next().unwrap_or_default();
-                let shown: String = line.chars().take(SHOWN_CHARS_MAX).collect();
-                let cut = if shown.len() < text.len() { "..." } else { "" };
-                format!("`{shown}{cut}`")
-            }
+            _ => format!("`{}`", self.shown()),
         };
         self.fault_at(self.token.start, format!("expected {wanted}, found {found}"))
+    }
+
+    /// What stands here, as a message shows it.
+    pub(super) fn shown(&self) -> String {
+        let text = self.text_of(self.token);
+        let line = text.lines().next().unwrap_or_default();
+        let shown: String = line.chars().take(SHOWN_CHARS_MAX).collect();
+        let cut = if shown.len() < text.len() { "..." } else { "" };
+        format!("{shown}{cut}")
     }
 
     pub(super) fn fault_at(&self, at: usize, message: impl Into<String>) -> Stop {

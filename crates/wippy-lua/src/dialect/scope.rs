@@ -5,7 +5,15 @@
 //! is needed of variables is only which are visible, so that a text without types keeps
 //! nothing here.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+
+/// Names in one text that may be types as values.
+pub(super) const USES_MAX: usize = 1 << 16;
+
+/// Variables visible at one place. Lua compiles no text with so many: a function has at most
+/// 200, and functions nest at most 200 deep.
+const VARIABLES_MAX: usize = 1 << 16;
 
 /// A name where a variable may stand, which may be a type's.
 #[derive(Debug)]
@@ -36,6 +44,13 @@ pub(super) struct Names<'s> {
     opened: Vec<&'s [u8]>,
     begins: Vec<usize>,
     pub(super) uses: Vec<Use<'s>>,
+    /// Where the first one stands for which there is no room.
+    pub(super) one_too_many: Option<usize>,
+}
+
+/// What is wrong with a text that has too many uses.
+pub(super) fn too_many() -> String {
+    format!("the types of this text are named more than {USES_MAX} times outside of types")
 }
 
 impl<'s> Names<'s> {
@@ -64,8 +79,11 @@ impl<'s> Names<'s> {
     pub(super) fn close(&mut self) {
         let Some(begin) = self.begins.pop() else { return };
         for name in self.opened.drain(begin.min(self.opened.len())..) {
-            if let Some(blocks) = self.visible.get_mut(name) {
-                blocks.pop();
+            if let Entry::Occupied(mut blocks) = self.visible.entry(name) {
+                blocks.get_mut().pop();
+                if blocks.get().is_empty() {
+                    blocks.remove();
+                }
             }
         }
         self.current = self.parents.get(self.current).copied().unwrap_or(0);
@@ -73,7 +91,7 @@ impl<'s> Names<'s> {
 
     /// A variable is visible from here on.
     pub(super) fn variable(&mut self, name: &'s [u8]) {
-        if self.is_idle() {
+        if self.is_idle() || self.opened.len() >= VARIABLES_MAX {
             return;
         }
         self.visible.entry(name).or_default().push(self.current);
@@ -88,6 +106,10 @@ impl<'s> Names<'s> {
     /// Notes a name that stands where a variable may. The place of what was noted.
     pub(super) fn used(&mut self, name: &'s [u8], start: usize) -> Option<usize> {
         if !self.candidates.contains(name) {
+            return None;
+        }
+        if self.uses.len() >= USES_MAX {
+            self.one_too_many.get_or_insert(start);
             return None;
         }
         let variable = self.visible.get(name).and_then(|blocks| blocks.last().copied());

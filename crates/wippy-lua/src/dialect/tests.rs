@@ -77,7 +77,7 @@ fn plain_lua_stays_as_it_is() {
 }
 
 #[test]
-fn every_lua_file_of_the_repository_stays_as_it_is() {
+fn every_lua_file_of_the_repository_is_taken() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut open = vec![root];
     let mut found = 0;
@@ -90,7 +90,12 @@ fn every_lua_file_of_the_repository_stays_as_it_is() {
             } else if path.extension().is_some_and(|extension| extension == "lua") {
                 found += 1;
                 let source = std::fs::read(&path).unwrap();
-                if let Err(wrong) = check_plain(&source) {
+                // Those with types become plain Lua, and all others stay.
+                let taken = match compiles(&source) {
+                    Ok(()) => check_plain(&source),
+                    Err(_) => compiles(erased(&String::from_utf8_lossy(&source)).as_bytes()),
+                };
+                if let Err(wrong) = taken {
                     panic!("{}: {wrong}", path.display());
                 }
             }
@@ -189,6 +194,16 @@ fn mistakes_have_their_place() {
         ("x = y :: string 'z'", "1:17: expected an expression, found `'z'`"),
         ("f(x as T (1))", "1:10: expected `)`, found `(`"),
         ("local s: 'a\\qb' = 1", "1:10: a string with a wrong escape"),
+        ("type A = number @min(1e)", "1:22: malformed number near `1e`"),
+        ("type A = number @max(-0x)", "1:23: malformed number near `0x`"),
+        ("local a: 1 | 0x.p1 = 1", "1:14: malformed number near `0x.p1`"),
+        ("local a: 1..2 = 1", "1:10: malformed number near `1..2`"),
+        ("type A = string @pattern('[a')", "1:26: malformed pattern (missing ']')"),
+        ("type A = string @pattern('a%')", "1:26: malformed pattern (ends with '%')"),
+        ("type A = string @pattern('(a')", "1:26: unfinished capture"),
+        ("type A = string @pattern('a)')", "1:26: invalid pattern capture"),
+        ("type A = string @pattern('%1')", "1:26: invalid capture index %1 in pattern"),
+        ("type A = string @pattern('%bx')", "1:26: malformed pattern (missing arguments to '%b')"),
         (
             "type A = number local __types__ = A",
             "1:23: the name `__types__` is taken where a script uses types as values",
@@ -200,6 +215,107 @@ fn mistakes_have_their_place() {
             assert_eq!(refused(source), expected, "{source}");
         }
     }
+}
+
+#[test]
+fn numbers_and_patterns_that_lua_takes_are_taken() {
+    for number in ["1", "1.", ".5", "1e5", "1E+05", "0x1p-3", "0XA.bP1", "0x.8", "3.25e-2"] {
+        assert_eq!(squeezed(&format!("local a: {number} | -{number} = 1")), "local a = 1");
+    }
+    for pattern in ["^a$", "%b()", "%f[%w]a+", "(a)(b)%1", "()a-", "[]]", "[^%]-]*", "$", "a$b"] {
+        let source = format!("type A = string @pattern(\"{pattern}\") @min_len(1)");
+        assert_eq!(squeezed(&source), ";", "{pattern}");
+    }
+}
+
+/// A call of a variable `as` stays one, wherever the text names that variable.
+#[test]
+fn as_is_a_variable_where_the_text_names_one() {
+    for source in [
+        "local x = y as (7) local as = print",
+        "local x = y as 'lit'\nas = 1",
+        "local x = y as { 1 } f(as)",
+        "function as() end local x = y as (7)",
+        "local x = y\nas (7) local z = y as (7)",
+        "local x = y as.z = 1 local z = y as (7)",
+    ] {
+        check_plain(source.as_bytes()).unwrap();
+    }
+    assert_eq!(
+        squeezed("local t = x.as local x = y as (T) local z = y as {T}"),
+        "local t = x.as local x = y local z = y"
+    );
+    assert_eq!(
+        squeezed("local as = 1 local x = y as T f(y as (T))"),
+        "local as = 1 local x = y f(y )"
+    );
+}
+
+/// What a text of types may cost beside the text.
+#[test]
+fn types_are_bounded() {
+    let wide = |count: usize| format!("type A = {{ {} }}", "a: b, ".repeat(count));
+    assert_eq!(squeezed(&wide(30_000)), ";");
+    assert!(refused(&wide(100_000)).ends_with("the types of this text have more than 65536 parts"));
+    let forgotten = "local x: { a: b, c: d } = 1 x = 2\n".repeat(20_000);
+    assert!(erased(&forgotten).starts_with("local x"));
+    for more in [
+        format!("type A = lib{}", ".a".repeat(100_000)),
+        format!("type A = number {}", "@min(1) ".repeat(100_000)),
+        format!("type A<{}T> = number", "T, ".repeat(100_000)),
+        format!("type A = {}", "B | ".repeat(100_000)),
+    ] {
+        assert!(refused(&more).contains("parts"), "{}", more.get(..30).unwrap());
+    }
+    let named = |count: usize| format!("type A = number\n{}", "f(A)\n".repeat(count));
+    assert!(erased(&named(60_000)).contains("__types__[1]"));
+    assert_eq!(
+        refused(&named(70_000)),
+        "65538:3: the types of this text are named more than 65536 times outside of types"
+    );
+    // One that is no type in the end does not count.
+    let plain = format!("local t = type A = t {}", "f(A) ".repeat(70_000));
+    check_plain(plain.as_bytes()).unwrap();
+    let long = "x".repeat(300_000);
+    let fields = |count: usize| format!("{{ {} }}", format!("{long}: number, ").repeat(count));
+    assert!(erased(&format!("type A = {} f(A)", fields(3))).contains("__types__"));
+    assert!(erased(&format!("type A = {} f()", fields(4))).contains("f()"));
+    assert!(
+        refused(&format!("type B = number\ntype A = {} f(B, A)", fields(4))).starts_with(
+            "2:1: the types that this text uses as values take more than 1048576 bytes"
+        )
+    );
+}
+
+/// Describing types asks as often as reading them, and is as fast.
+#[test]
+fn describing_is_linear_and_can_be_ended() {
+    let source = |count: usize| {
+        let locals: String = (0..count).map(|n| format!("v{n}: l{n}.T, ")).collect();
+        let variables: String = (0..count).map(|n| format!("local l{n} ")).collect();
+        format!("{variables} type A = {{ {locals} }} f(A)")
+    };
+    let source = source(16_000);
+    let mut asked = 0;
+    let begun = std::time::Instant::now();
+    let outcome = erase(source.as_bytes(), &mut || {
+        asked += 1;
+        true
+    });
+    assert!(matches!(outcome, Ok(Erased { types: Some(_), .. })));
+    // A search through all slots for each would take some 128 million steps.
+    assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
+    let whole = asked;
+    // At the end it is the description that asks.
+    let mut left = whole - 5;
+    let outcome = erase(source.as_bytes(), &mut || {
+        left -= 1;
+        left > 0
+    });
+    assert!(matches!(outcome, Err(Refused::Abandoned)));
+    let begun = std::time::Instant::now();
+    assert!(erased(&format!("x = a{}", "!".repeat(1_000_000))).starts_with("x = a  "));
+    assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
 }
 
 /// What is no Lua either goes to the compiler, which says so on the right line.

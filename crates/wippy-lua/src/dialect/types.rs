@@ -3,11 +3,16 @@
 //! Types in annotations are read and forgotten. Those of `type` declarations are kept, in
 //! one arena, because values are checked against them at run time.
 
-use super::lexer::{Kind, Token, unquote};
+use super::lexer::{Kind, Token, is_numeral, unquote};
 use super::parser::{Parse, Parser, Stop};
+use crate::pattern::{self, Malformed, PATTERN_BYTES_MAX};
 
 /// Types that nest deeper are refused.
 pub(super) const NESTING_MAX: u32 = 100;
+
+/// Types of declarations in one text, and parts of them: arguments, fields, parameters, words of
+/// names, annotations.
+pub(super) const PARTS_MAX: usize = 1 << 16;
 
 /// How many times `?`, `[]` and `@` may follow one type.
 const POSTFIXES_MAX: usize = 100;
@@ -119,9 +124,21 @@ impl<'s> Parser<'s, '_> {
         self.union(Around::Result)
     }
 
-    fn keep(&mut self, type_: Type<'s>) -> Id {
+    fn keep(&mut self, type_: Type<'s>) -> Parse<Id> {
+        self.part()?;
         self.types.push(type_);
-        self.types.len() - 1
+        Ok(self.types.len() - 1)
+    }
+
+    /// Counts what is kept of a type.
+    fn part(&mut self) -> Parse {
+        self.parts += 1;
+        if self.parts > PARTS_MAX {
+            return Err(
+                self.fault(format!("the types of this text have more than {PARTS_MAX} parts"))
+            );
+        }
+        Ok(())
     }
 
     fn is_pack(&self, id: Id) -> bool {
@@ -143,7 +160,7 @@ impl<'s> Parser<'s, '_> {
             while self.take(Kind::Pipe) {
                 members.push(self.intersection(inner(around))?);
             }
-            self.keep(Type::Union(members))
+            self.keep(Type::Union(members))?
         } else {
             first
         };
@@ -160,7 +177,7 @@ impl<'s> Parser<'s, '_> {
         while self.take(Kind::Ampersand) {
             members.push(self.postfix(inner(around))?);
         }
-        Ok(self.keep(Type::Intersection(members)))
+        self.keep(Type::Intersection(members))
     }
 
     fn postfix(&mut self, around: Around) -> Parse<Id> {
@@ -173,17 +190,17 @@ impl<'s> Parser<'s, '_> {
                 Kind::Question => {
                     self.advance();
                     if !matches!(self.types.get(id), Some(Type::Optional(_))) {
-                        id = self.keep(Type::Optional(id));
+                        id = self.keep(Type::Optional(id))?;
                     }
                 }
                 Kind::OpenBracket if self.peek().kind == Kind::CloseBracket => {
                     self.advance();
                     self.advance();
-                    id = self.keep(Type::Array(id));
+                    id = self.keep(Type::Array(id))?;
                 }
                 Kind::At => {
                     let annotations = self.annotations()?;
-                    id = self.keep(Type::Annotated(id, annotations));
+                    id = self.keep(Type::Annotated(id, annotations))?;
                 }
                 _ => return Ok(id),
             }
@@ -201,13 +218,13 @@ impl<'s> Parser<'s, '_> {
             Kind::True => Type::Bool(true),
             Kind::False => Type::Bool(false),
             Kind::Function => Type::Function,
-            Kind::Number => Type::Number(self.text_of(token)),
+            Kind::Number => Type::Number(self.numeral()?),
             Kind::Minus => {
                 self.advance();
                 if self.token.kind != Kind::Number {
                     return Err(self.expected("a number"));
                 }
-                Type::Number(format!("-{}", self.text_of(self.token)))
+                Type::Number(format!("-{}", self.numeral()?))
             }
             Kind::String => Type::Text(self.unquoted(token)?),
             Kind::Name => return self.named(around),
@@ -227,12 +244,39 @@ impl<'s> Parser<'s, '_> {
             _ => return Err(self.expected("a type")),
         };
         self.advance();
-        Ok(self.keep(type_))
+        self.keep(type_)
     }
 
     fn unquoted(&self, token: Token) -> Parse<Vec<u8>> {
         let bytes = self.bytes_of(token);
         unquote(bytes).ok_or_else(|| self.fault_at(token.start, "a string with a wrong escape"))
+    }
+
+    /// The number here, as it is written.
+    fn numeral(&self) -> Parse<String> {
+        let text = self.text_of(self.token);
+        match is_numeral(text.as_bytes()) {
+            true => Ok(text),
+            false => Err(self.fault(format!("malformed number near `{}`", self.shown()))),
+        }
+    }
+
+    /// The pattern here.
+    fn pattern(&self) -> Parse<Vec<u8>> {
+        let pattern = self.unquoted(self.token)?;
+        if pattern.len() > PATTERN_BYTES_MAX {
+            return Err(self.fault(format!("a pattern has at most {PATTERN_BYTES_MAX} bytes")));
+        }
+        match pattern::check(&pattern) {
+            Ok(()) => Ok(pattern),
+            Err(malformed) => {
+                let words = malformed.words().to_string_lossy();
+                Err(self.fault(match malformed {
+                    Malformed::NoCapture(number) => format!("{words} %{number} in pattern"),
+                    _ => words.into_owned(),
+                }))
+            }
+        }
     }
 
     /// Whether the name here is the word before a type or a field that is not to be written.
@@ -248,6 +292,7 @@ impl<'s> Parser<'s, '_> {
         let mut path = vec![name];
         while self.token.kind == Kind::Dot {
             self.advance();
+            self.part()?;
             path.push(self.bytes_of(self.token));
             self.expect_in_type(Kind::Name, "a name")?;
         }
@@ -260,14 +305,14 @@ impl<'s> Parser<'s, '_> {
         };
         if path.len() > 1 {
             let is_local = self.names.sees(name);
-            return Ok(self.keep(Type::Foreign { path, is_local, arguments }));
+            return self.keep(Type::Foreign { path, is_local, arguments });
         }
         let parameter = self.parameter_names.iter().rposition(|known| *known == name);
         let type_ = match parameter {
             Some(place) => Type::Parameter(place),
             None => Type::Named { name, scope: self.names.scope(), arguments },
         };
-        Ok(self.keep(type_))
+        self.keep(type_)
     }
 
     /// Whether this is `<const>` or `<close>` of a local variable and no argument.
@@ -285,6 +330,7 @@ impl<'s> Parser<'s, '_> {
         if self.token.kind != Kind::Greater {
             loop {
                 self.take(Kind::Dots);
+                self.part()?;
                 arguments.push(self.union(Around::Result)?);
                 self.take(Kind::Dots);
                 if !self.take(Kind::Comma) {
@@ -309,6 +355,7 @@ impl<'s> Parser<'s, '_> {
             }
             let default =
                 if self.take(Kind::Assign) { Some(self.union(Around::Result)?) } else { None };
+            self.part()?;
             parameters.push(Parameter { name, default });
             if !self.take(Kind::Comma) {
                 break;
@@ -351,11 +398,11 @@ impl<'s> Parser<'s, '_> {
         self.expect_in_type(Kind::Close, "`)`")?;
         if self.take(Kind::Arrow) {
             self.result_type()?;
-            return Ok(self.keep(Type::Function));
+            return self.keep(Type::Function);
         }
         match first {
             Some(id) if count == 1 && !named => Ok(id),
-            _ if list => Ok(self.keep(Type::Pack)),
+            _ if list => self.keep(Type::Pack),
             _ => Err(self.expected("`->`")),
         }
     }
@@ -408,14 +455,14 @@ impl<'s> Parser<'s, '_> {
                     return Err(self.expected(wanted));
                 }
                 self.advance();
-                return Ok(self.keep(Type::Array(of)));
+                return self.keep(Type::Array(of));
             }
             if !self.take(Kind::Comma) && !self.take(Kind::Semicolon) {
                 break;
             }
         }
         self.expect_in_type(Kind::CloseBrace, "`,` or `}`")?;
-        Ok(self.keep(Type::Table { fields, index }))
+        self.keep(Type::Table { fields, index })
     }
 
     fn field(
@@ -427,6 +474,7 @@ impl<'s> Parser<'s, '_> {
     ) -> Parse {
         self.expect_in_type(Kind::Colon, "`:`")?;
         let of = self.annotated_type(annotations)?;
+        self.part()?;
         fields.push(Field { name, optional, of });
         Ok(())
     }
@@ -435,7 +483,7 @@ impl<'s> Parser<'s, '_> {
     fn annotated_type(&mut self, annotations: Vec<Annotation>) -> Parse<Id> {
         let id = self.type_()?;
         let id =
-            if annotations.is_empty() { id } else { self.keep(Type::Annotated(id, annotations)) };
+            if annotations.is_empty() { id } else { self.keep(Type::Annotated(id, annotations))? };
         Ok(id)
     }
 
@@ -455,17 +503,18 @@ impl<'s> Parser<'s, '_> {
             let (_, wanted) = ANNOTATIONS.get(what).copied().unwrap_or_default();
             self.expect_in_type(Kind::Open, "`(`")?;
             let argument = match (self.token.kind, wanted) {
-                (Kind::String, Argument::Text) => self.unquoted(self.token)?,
-                (Kind::Number, Argument::Number) => self.bytes_of(self.token).to_vec(),
+                (Kind::String, Argument::Text) => self.pattern()?,
+                (Kind::Number, Argument::Number) => self.numeral()?.into_bytes(),
                 (Kind::Minus, Argument::Number) if self.peek().kind == Kind::Number => {
                     self.advance();
-                    [b"-", self.bytes_of(self.token)].concat()
+                    format!("-{}", self.numeral()?).into_bytes()
                 }
                 (_, Argument::Number) => return Err(self.expected("a number")),
                 (_, Argument::Text) => return Err(self.expected("a string")),
             };
             self.advance();
             self.expect_in_type(Kind::Close, "`)`")?;
+            self.part()?;
             annotations.push(Annotation { what, argument });
         }
         Ok(annotations)

@@ -25,6 +25,9 @@ use crate::modules::{receiving, spawner};
 use crate::state::{State, Type};
 use crate::work::{deliver, run};
 
+/// The least timeout above 0 that may be a bare number, for a call: a millisecond.
+const BARE_TIMEOUT_NS_MIN: f64 = 1e6;
+
 /// What a process may say of itself.
 const OPTIONS: [&str; 2] = ["trap_links", "upgradable"];
 
@@ -303,7 +306,7 @@ fn call(state: State<'_>, again: bool) -> Outcome {
         let topic = text(state, 2, "a topic")?.to_owned();
         let timeout = match state.is_absent(3) {
             true => None,
-            false => Some(span(state, 3)?),
+            false => Some(timeout(state, 3)?),
         };
         Ok((target, topic, timeout, values(state, 4, "payload")?))
     })();
@@ -332,6 +335,23 @@ fn give_reply(state: State<'_>, reply: Result<Message>) -> Outcome {
         convert::push(state, payload);
     }
     Ok(Answer::Values(count))
+}
+
+/// The timeout of a call at `index`. A bare number that is so small is a payload in the place of
+/// the timeout.
+fn timeout(state: State<'_>, index: c_int) -> Result<Duration> {
+    if state.type_of(index) == Type::Number
+        && let Some(number) = state.to_number(index)
+        && number > 0.0
+        && number < BARE_TIMEOUT_NS_MIN
+    {
+        let unit = if number == 1.0 { "a nanosecond" } else { "in nanoseconds" };
+        let number = failure::text(state, index);
+        return Err(Error::invalid(format!(
+            "timeout: {number} is {unit}; give a duration such as \"5s\" or nil"
+        )));
+    }
+    span(state, index)
 }
 
 /// The duration at `index`; one below zero is none.

@@ -138,6 +138,23 @@ fn receive() {
             list([2, 1, 3, 4, 5].map(Value::Int)),
         ),
         (
+            // What is taken for a topic does not overtake an event.
+            "local me, b = process.pid(), process.listen('b')
+             process.cancel(me, '1h') process.send(me, 'c', 1) process.send(me, 'b', 2)
+             process.send(me, 'd', 3)
+             local got = { (b:receive()), process.receive().type, process.receive().payload }
+             process.send(me, 'b', 4)
+             got[4], got[5] = process.receive().payload, (b:receive())
+             return got",
+            list([
+                Value::Int(2),
+                text("CANCEL"),
+                Value::Int(1),
+                Value::Int(3),
+                Value::Int(4),
+            ]),
+        ),
+        (
             // What nobody has read of a topic comes with the others, and its channel is closed.
             "local me, t = process.pid(), process.listen('news')
              process.send(me, 'news', 1) process.send(me, 'x', 2) process.receive()

@@ -74,6 +74,43 @@ fn a_mistake_names_entry_file_line_and_column() {
     assert!(error.message().contains("larger than 16777216 bytes"), "{error}");
 }
 
+/// What makes types for a text takes room among the variables of its top level.
+#[test]
+fn types_as_values_take_two_local_variables() {
+    let with_locals = |count: usize| {
+        let locals: String = (0..count).map(|n| format!("local v{n} = {n}\n")).collect();
+        format!("{locals} type A = number return A:is(1)")
+    };
+    let script = |count| LuaUnit::load(spec("myns:script", &with_locals(count)));
+    let library = |count| {
+        let imports = vec![import("lib", &with_locals(count))];
+        LuaUnit::load(LuaSpec { imports, ..spec("myns:script", "") })
+    };
+    assert!(script(198).is_ok() && library(197).is_ok());
+    for error in [script(199).unwrap_err(), library(198).unwrap_err()] {
+        assert!(error.message().contains("too many local variables"), "{error}");
+    }
+}
+
+#[test]
+fn a_text_that_costs_too_much_is_refused_by_load() {
+    check(&[
+        (
+            "local _, e = load('type A = {' .. ('a: b, '):rep(100000) .. '}', '=t') return e",
+            text("t:1:196623: the types of this text have more than 65536 parts"),
+        ),
+        (
+            "local all = {} for i = 1, 12000 do all[i] = 'v' .. i .. ': l' .. i .. '.T' end
+             local begins = {} for i = 1, 12000 do begins[i] = 'local l' .. i end
+             local source = table.concat(begins, ' ') .. ' type A = {' .. table.concat(all, ', ')
+                 .. '} return A'
+             local f, e = load(source, '=t')
+             return f == nil and (e:find('too many local variables', 1, true) or e:find('takes too long', 1, true)) ~= nil",
+            true.into(),
+        ),
+    ]);
+}
+
 #[test]
 fn lines_stay() {
     let error =
@@ -278,6 +315,18 @@ fn types_are_generic_and_recursive() {
         ("type T = { a: T?, b: T? } local t = {} for _ = 1, 100 do t = { a = t, b = t } end return T:is(t) == t", true.into()),
         ("type T = { a: T } | { a: T, b: 'x' } | { e: number } local t = { e = 'no' } for _ = 1, 60 do t = { a = t } end
           return T:is(t) == nil", true.into()),
+        // Generics that name each other lead to a table in exponentially many ways.
+        ("type A<T> = { a: B<T>?, b: B<T>?, v: T? } type B<T> = { a: A<T>?, b: A<{T}>?, c: A<T>? }
+          type C = A<number>
+          local t = {} for _ = 1, 60 do t = { a = t, b = t, c = t } end return C:is(t) == t", true.into()),
+        ("type A<T> = { a: B<T>?, b: B<T>?, v: T? } type B<T> = { a: A<T>?, b: A<T>?, v: T? }
+          type C = A<number> local t = { v = 1 } t.a, t.b = t, t return C:is(t) == t", true.into()),
+        ("type A<T> = { a: B<T>?, b: B<T>?, v: T? } type B<T> = { a: A<T>?, b: A<T>?, v: T? }
+          type C = A<number> local t = { v = 'x' } t.a, t.b = t, t return C:is(t) == nil", true.into()),
+        // Arguments that grow for ever are refused, and soon.
+        ("type A<T> = { a: A<{T}>?, b: A<T | nil>? } type C = A<number>
+          local t = {} t.a, t.b = t, t
+          return (tostring(select(2, C:is(t))):match('the value nests too deeply$'))", text("the value nests too deeply")),
     ]);
 }
 

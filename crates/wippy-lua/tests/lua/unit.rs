@@ -35,9 +35,9 @@ fn a_missing_method_is_named() {
         (
             "return { run = print, x = 1, mian = print }",
             "returns a table whose functions are: mian, run, and there is no global function of that \
-             name\ndid you mean `mian`?",
+             name; did you mean `mian`?",
         ),
-        ("return { run = print }", "\nend the source with `return { main = main }`, or correct"),
+        ("return { run = print }", "; end the source with `return { main = main }`, or correct"),
         ("return {}", "returns a table without functions"),
         ("return { main = 1 }", "returns a table whose `main` is a number"),
         ("", "returns nothing"),

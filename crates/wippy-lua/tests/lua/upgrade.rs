@@ -89,6 +89,14 @@ fn what_waits_is_kept_in_order() {
         process.send(me, 'd')
         process.upgrade('topics', 'args')";
     assert_eq!(becomes(source), Exit::Normal(text("args,a,b,CANCEL,c,x,d")));
+    // An event that waits is older than some of what was taken.
+    let source = "local me = process.pid()
+        local b = process.listen('b')
+        process.send(me, 'a') process.cancel(me, '1h')
+        process.send(me, 'c') process.send(me, 'b') process.send(me, 'd')
+        b:receive()
+        process.upgrade('topics', 'args')";
+    assert_eq!(becomes(source), Exit::Normal(text("args,a,CANCEL,c,d")));
     // What the old one opened is closed again.
     let source = "local me = process.pid()
         local inbox = process.inbox()

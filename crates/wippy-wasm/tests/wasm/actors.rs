@@ -43,7 +43,12 @@ async fn a_send_that_is_wrong_says_what_is() {
     let many = format!("[{}0]", "0,".repeat(100_000));
     let rows: [(&str, &str, &[u8], &str); 8] = [
         ("nobody", "text", b"x", "cannot send to nobody: no process is registered as \"nobody\""),
-        ("{x", "text", b"x", "cannot send to {x: there is no such process (any more)"),
+        (
+            "{x",
+            "text",
+            b"x",
+            "cannot send to {x: \"{x\" is no PID: a PID looks like {node@namespace:host|1a2b.3}",
+        ),
         (
             "nobody",
             "xml",
