@@ -56,14 +56,6 @@ pub struct HostSpec {
     pub terminal: bool,
 }
 
-/// How many turns of a worker go between two looks at timers and I/O. A look costs as much as a
-/// message from one process to another.
-pub(crate) const EVENT_INTERVAL: u32 = 4;
-
-/// A process that ran for as long as this rests for as many turns as lie between two looks. So
-/// timers and I/O are looked at after each long step, as if each turn had a look of its own.
-pub(crate) const LONG_STEP: Duration = Duration::from_micros(250);
-
 /// How often engines look whether a busy guest has used up its slice.
 const PREEMPTION_TICK: Duration = Duration::from_millis(1);
 
@@ -169,10 +161,11 @@ impl Host {
         if matches!(*runtime, Workers::Stopped) {
             return Err(Error::unavailable(format!("{}: the node is stopping", self.spec.id)));
         }
-        // With tokio's default of 61 a timer is late by 61 slices of busy guests.
+        // Timers and I/O are looked at after every poll: with tokio's default of 61, a
+        // timer is late by 61 slices of busy guests.
         let built = Builder::new_multi_thread()
             .worker_threads(workers)
-            .event_interval(EVENT_INTERVAL)
+            .event_interval(1)
             .global_queue_interval(1)
             .thread_name(self.spec.id.as_str())
             .enable_all()

@@ -18,13 +18,12 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, Sleep, sleep_until};
 use wippy_model::{EntryId, Error, Exit, Kind, Limit, Limits};
 
+use crate::ProcessContext;
 use crate::call::Calls;
 use crate::figures::sent_here;
-use crate::host::{EVENT_INTERVAL, LONG_STEP};
 use crate::process::{ProcessShared, SIGNAL_CANCEL, SIGNAL_UPGRADE};
 use crate::unit::Process;
 use crate::upgrade::{self, Prepared, Preparing};
-use crate::{ProcessContext, Scheduler};
 
 type Run = Pin<Box<dyn Future<Output = Exit> + Send>>;
 
@@ -50,8 +49,6 @@ pub(crate) struct ProcessTask {
     stage: Stage,
     /// The functions that its code has called.
     calls: Calls,
-    /// Turns that it rests for after a long step.
-    rest: u32,
     /// What `shared.task` would wake.
     waker: Option<Waker>,
     /// The code has used up the last slice: this one begins with the calls.
@@ -82,7 +79,6 @@ impl ProcessTask {
             shared,
             stage: Stage::Admitted(process),
             calls: Calls::default(),
-            rest: 0,
             waker: None,
             calls_first: false,
             begun: Instant::now(),
@@ -289,9 +285,6 @@ impl ProcessTask {
             shared.sent.store(shared.sent.load(Relaxed) + sent, Relaxed);
         }
         shared.waits.store(used < shared.host.busy_after, Relaxed);
-        if used >= LONG_STEP && matches!(shared.host.spec.scheduler, Scheduler::Own { .. }) {
-            self.rest = EVENT_INTERVAL - 1;
-        }
         match poll {
             Ok(poll) => poll,
             Err(panic) => Poll::Ready(host_panic(&*panic)),
@@ -335,11 +328,6 @@ impl Future for ProcessTask {
             && let Stage::Admitted(process) = std::mem::replace(&mut this.stage, Stage::Ended)
         {
             this.start(process);
-        }
-        if this.rest > 0 {
-            this.rest -= 1;
-            poller.waker().wake_by_ref();
-            return Poll::Pending;
         }
         match this.step(poller) {
             Poll::Pending => Poll::Pending,
