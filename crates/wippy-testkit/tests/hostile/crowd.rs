@@ -236,6 +236,7 @@ async fn well(who: &str, watch: ExitWatch) -> Result<(), String> {
 /// says, or as the pace of those without one; the neighbour goes on.
 #[test]
 fn services_that_trap_at_once() {
+    let _alone = crate::MEASURED.lock();
     let crowd = Crowd::new(Profile::Spawn);
     for (name, budget, brief) in [
         ("test:fails", Some(Budget { restarts: 50, within: Duration::from_secs(60) }), true),

@@ -40,6 +40,8 @@ pub(crate) enum Argument {
 pub(crate) enum End {
     /// It goes on until its time is over.
     OutOfTime,
+    /// The same, or a linked process whose time is over first.
+    OutOfTimeOrLinked,
     /// This limit ends it.
     Limit(Limit),
     /// This limit or its time, whichever it meets first.
@@ -136,7 +138,7 @@ pub(crate) const ACTORS: &[Case] = &[
     actor("call_storm", End::Done),
     actor("call_itself", End::OutOfTime),
     actor("fork_plain", End::OutOfTime),
-    actor("fork_linked", End::OutOfTime),
+    actor("fork_linked", End::OutOfTimeOrLinked),
     actor("fork_monitored", End::OutOfTime),
     actor("exec_deep", End::Done),
     actor("results_unread", End::OutOfTime),
@@ -168,7 +170,7 @@ pub(crate) const ACTORS: &[Case] = &[
     guest("guest-send-dead", "send-dead", End::OutOfTime),
     guest("guest-pollables", "pollables", End::Limit(Limit::HostBuffer)),
     guest("guest-call-itself", "call-itself", End::OutOfTime),
-    guest("guest-fork", "fork", End::OutOfTime),
+    guest("guest-fork", "fork", End::OutOfTimeOrLinked),
     guest("guest-exec-itself", "exec-itself", End::OutOfTime),
     guest("guest-first-messages", "first-messages", End::Done),
     guest("guest-monitor-dead", "monitor-dead", End::Done),
